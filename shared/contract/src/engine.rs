@@ -1,0 +1,77 @@
+//! The seam between the server and a language.
+
+use std::{future::Future, num::NonZeroUsize, path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{Context, HandlerError, Invocation, LoadError, Output, Reply, env::Settings};
+
+/// One language. All that the server knows of Python, V8 or Go goes through this trait.
+pub trait Engine: Sized + Send + Sync + 'static {
+    /// The language's stable name: log field, build-info label, conformance claim. Lower case, no version.
+    const NAME: &'static str;
+
+    /// What this engine promises beyond the core of the contract; `--describe` prints it.
+    const CAPABILITIES: &'static [Capability];
+
+    /// Starts the language and resolves the handler.
+    ///
+    /// Called once per process, on a thread of its own that may block; readiness waits for it. An error ends the
+    /// process with the error's message, so it must tell the function's author what to mend.
+    fn load(source: HandlerSource) -> Result<Self, LoadError>;
+
+    /// The running language with its version, as in `CPython 3.13.5`.
+    fn runtime_version(&self) -> String;
+
+    /// How many calls the engine can run at once, when it has a limit of its own (a pool of threads). The server
+    /// never hands over more than this, so that waiting happens in one place: its bounded queue.
+    fn capacity(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
+    /// Runs one call to its end.
+    ///
+    /// Called concurrently. The future may be polled on any thread and must not block it. When
+    /// [`Invocation::cancel`] fires, the engine stops the user code if its language can; either way the future
+    /// completes only when the user code is really done, because the call's place is given to the next one then.
+    /// The future is always driven to its end, also after the client has been answered or has left.
+    ///
+    /// A streamed [`Reply`] counts as part of the call: its user code is done when the stream ends or is dropped.
+    fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send;
+}
+
+/// Where the handler is and what it is told about itself.
+#[derive(Debug)]
+pub struct HandlerSource {
+    /// The mount that holds the function, `/kubeless` unless `MOD_ROOT_PATH` says otherwise.
+    pub root: PathBuf,
+    /// `MOD_NAME`: the file or module to load, without the language's suffix.
+    pub module: String,
+    /// `FUNC_HANDLER`: the symbol in that module.
+    pub function: String,
+    /// What every call is told; the same for the whole life of the process.
+    pub context: Context,
+    /// All configuration variables, validated. An engine reads its own rows here and never the environment.
+    pub settings: Settings,
+    /// Where the function's own output and its late failures go.
+    pub output: Arc<dyn Output>,
+}
+
+/// A promise that not every engine makes. The names are part of the contract: the conformance suite selects its
+/// checks by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// Many calls wait at once on one event loop (`async def`, promises, goroutines).
+    AsyncHandlers,
+    /// A request body that is not text reaches the function byte for byte.
+    BinaryBody,
+    /// Dependencies installed under the mount are found.
+    Dependencies,
+    /// A reply may be sent piece by piece while the function runs.
+    StreamingReply,
+    /// A handler that runs past its deadline is interrupted, not only abandoned.
+    StopRunningHandler,
+    /// `multipart/form-data` uploads can be read with the language's customary library.
+    Multipart,
+}

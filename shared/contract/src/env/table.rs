@@ -1,0 +1,99 @@
+//! The rows themselves.
+
+use super::{Kind, Origin, Scope, Variable};
+
+/// Declares every row as a constant of its own and collects them in [`TABLE`], in this order, so that a variable
+/// cannot exist without being in the table.
+macro_rules! table {
+    ($($name:ident: $kind:expr, $origin:expr, { $($field:ident: $value:expr),* $(,)? }, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $name: Variable = Variable {
+                $($field: $value,)*
+                ..row(stringify!($name), $kind, $origin, $meaning)
+            };
+        )*
+
+        /// All variables.
+        pub const TABLE: &[Variable] = &[$($name),*];
+    };
+}
+
+const fn row(name: &'static str, kind: Kind, origin: Origin, meaning: &'static str) -> Variable {
+    Variable { name, alias: None, kind, default: None, required: false, scope: Scope::Every, origin, meaning }
+}
+
+const fn count(min: u64, max: u64, of: &'static str) -> Kind {
+    Kind::Count { min, max, of }
+}
+
+const fn seconds(min: f64, max: f64) -> Kind {
+    Kind::Seconds { min, max }
+}
+
+const DAY: f64 = 86_400.0;
+const PYTHON: Scope = Scope::Only("python");
+
+table! {
+    MOD_NAME: Kind::Text, Origin::Kubeless, { required: true },
+        "the file or module under the mount that holds the function, without its suffix";
+    FUNC_HANDLER: Kind::Text, Origin::Kubeless, { required: true },
+        "the function in that module";
+    MOD_ROOT_PATH: Kind::Path, Origin::KubelessRuntime("Ruby and PHP"), { default: Some("/kubeless") },
+        "the folder that the function is mounted at";
+    FUNC_ADDRESS: Kind::Address, Origin::Funchost, { default: Some("0.0.0.0") },
+        "the address to listen on; `::` takes IPv4 and IPv6";
+    FUNC_PORT: count(0, 65_535, "a port"), Origin::Kubeless, { alias: Some("PORT"), default: Some("8080") },
+        "the port to listen on; 0 takes a free one, which is printed. `PORT` (Knative) is read when it is not set";
+    FUNC_TIMEOUT: seconds(0.001, DAY), Origin::Kubeless, { default: Some("180") },
+        "the time from a request's arrival to its answer's last byte, then 408";
+    FUNC_RUNTIME: Kind::Text, Origin::Kubeless, {},
+        "what the function is told its runtime is called, as in python3.13";
+    FUNC_MEMORY_LIMIT: Kind::Quantity, Origin::Kubeless, {},
+        "what the function is told its memory limit is; 0 means none";
+    REQ_MB_LIMIT: Kind::Mebibytes { max: 4096.0 }, Origin::KubelessRuntime("Node.js"), { default: Some("1") },
+        "the largest request body, inflated if it was compressed; one byte more is answered 413";
+    FUNC_MEMFILE_MAX: count(1, 4_294_967_296, "bytes"), Origin::KubelessRuntime("Python"), {},
+        "the same limit in bytes; it wins over REQ_MB_LIMIT when set";
+    FUNC_CONCURRENCY: count(1, 1_000_000, "calls"), Origin::Funchost, { default: Some("1000") },
+        "how many calls run at once; a runtime with fewer threads than this runs no more than it has threads";
+    FUNC_QUEUE: count(0, 1_000_000, "calls"), Origin::Funchost, { default: Some("1000") },
+        "how many calls may wait for their turn; one more is answered 503";
+    FUNC_QUEUE_WAIT: seconds(0.0, DAY), Origin::Funchost, { default: Some("10") },
+        "how long a call waits for its turn, then 503";
+    FUNC_STUCK_LIMIT: count(1, 1_000_000, "calls"), Origin::Funchost, {},
+        "readiness fails when this many calls are stuck: cancelled, yet still running. Half of what can run at once \
+         when not set";
+    FUNC_HEADER_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("10") },
+        "how long a client may take to send a request's head, from its first byte";
+    FUNC_HEADER_MAX: count(1024, 131_072, "bytes"), Origin::Funchost, { default: Some("65536") },
+        "the largest request head, names and values together (431); the request line may take a quarter of it (414)";
+    FUNC_BODY_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("30") },
+        "how long a client may send nothing of a body it announced (408), or take nothing of an answer";
+    FUNC_IDLE_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("75") },
+        "how long a connection without a request is kept open";
+    DRAIN_DELAY: seconds(0.0, 3600.0), Origin::Funchost, { default: Some("5") },
+        "how long connections are still accepted after SIGTERM, while readiness already fails";
+    SHUTDOWN_TIMEOUT: seconds(0.0, 3600.0), Origin::KubelessRuntime("Go"), { default: Some("10") },
+        "how long running calls may take to finish after that";
+    FUNC_CORS: Kind::Switch, Origin::Funchost, { default: Some("on") },
+        "answers CORS preflights and allows every origin unless the function says otherwise";
+    FUNC_ERROR_DETAIL: Kind::Switch, Origin::Funchost, { default: Some("off") },
+        "shows clients the message of the function's error; for development";
+    FUNC_LOG_FORMAT: Kind::Choice(&["text", "json"]), Origin::Funchost, { default: Some("text") },
+        "how log lines look";
+    FUNC_LOG_LEVEL: Kind::Choice(&["error", "warn", "info", "debug", "trace"]), Origin::Funchost,
+        { default: Some("info") }, "the least severe of the host's own log lines that are written";
+    FUNC_ACCESS_LOG: Kind::Switch, Origin::Funchost, { default: Some("on") },
+        "writes one line per request";
+    FUNC_IO_THREADS: count(1, 256, "threads"), Origin::Funchost, {},
+        "threads for network I/O; as many as the CPUs of the process, 4 at the most, when not set";
+    FUNC_TERMINATION_LOG: Kind::Path, Origin::Funchost, { default: Some("/dev/termination-log") },
+        "where a failed start is reported to Kubernetes, if the file exists";
+    FUNC_THREADS: count(1, 10_000, "threads"), Origin::Funchost,
+        { alias: Some("CHERRYPY_NUMTHREADS"), default: Some("32"), scope: PYTHON },
+        "how many `def` handlers run at once (`async def` ones share one event loop). `CHERRYPY_NUMTHREADS` \
+         (Kubeless) is read when it is not set";
+    FUNC_PYTHON: Kind::Path, Origin::Funchost, { scope: PYTHON },
+        "the Python to run: a `python3` executable or a `libpython3.x.so`. The `python3` on PATH when not set";
+}

@@ -1,0 +1,135 @@
+//! What a call brings to the function.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::{HeaderMap, Method, Uri, Version, header};
+
+use crate::{Body, CallIds, Cancelled};
+
+/// One call of the function.
+#[derive(Debug)]
+pub struct Invocation {
+    /// As the client sent it, `HEAD` included.
+    pub method: Method,
+    /// As the client sent it: origin form, or absolute form with HTTP/2.
+    pub uri: Uri,
+    /// The protocol of the client's connection.
+    pub version: Version,
+    /// The client's headers; `traceparent` is the server's own, so the function's calls to others join the trace.
+    pub headers: HeaderMap,
+    /// Complete and within the payload limit, inflated if the client had compressed it.
+    pub body: Body,
+    /// The other end of the connection.
+    pub remote: SocketAddr,
+    /// What this call is called.
+    pub ids: CallIds,
+    /// How long until the deadline, measured when the call was handed over.
+    pub time_left: Duration,
+    /// Fires when nobody waits for the reply any more.
+    pub cancel: Cancelled,
+}
+
+impl Invocation {
+    /// The event fields that came as headers. Names from the Kubeless guide: `event-id`, `event-type`,
+    /// `event-time`, `event-namespace`; the values are bytes, as HTTP has them.
+    pub fn event(&self) -> EventHeaders<'_> {
+        let get = |name: &str| self.headers.get(name).map(http::HeaderValue::as_bytes);
+        EventHeaders {
+            id: get("event-id"),
+            kind: get("event-type"),
+            time: get("event-time"),
+            namespace: get("event-namespace"),
+        }
+    }
+
+    /// What the body is by its media type, the same for every language.
+    pub fn data_kind(&self) -> DataKind {
+        DataKind::of(&self.headers)
+    }
+
+    /// The path of the request, percent-encoding left as it came.
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+}
+
+/// The four event fields that arrive as headers; `None` where the client sent none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventHeaders<'a> {
+    /// `event-id`
+    pub id: Option<&'a [u8]>,
+    /// `event-type`
+    pub kind: Option<&'a [u8]>,
+    /// `event-time`
+    pub time: Option<&'a [u8]>,
+    /// `event-namespace`
+    pub namespace: Option<&'a [u8]>,
+}
+
+/// How the body becomes the event's `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataKind {
+    /// `application/json`, with or without parameters: parsed.
+    Json,
+    /// `multipart/*`: left to the request object or an upload library.
+    Multipart,
+    /// Everything else: handed over as it is.
+    Raw,
+}
+
+impl DataKind {
+    /// Decides by the media type alone; parameters such as `charset` and the case of letters do not matter.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Self::Raw };
+        let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+        let multipart = b"multipart/";
+        if essence.eq_ignore_ascii_case(b"application/json") {
+            Self::Json
+        } else if essence.len() > multipart.len()
+            && essence[..multipart.len()].eq_ignore_ascii_case(multipart)
+        {
+            Self::Multipart
+        } else {
+            Self::Raw
+        }
+    }
+}
+
+/// What a function is told about itself; made once per process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    /// `FUNC_HANDLER`
+    pub function_name: String,
+    /// `FUNC_TIMEOUT`
+    pub timeout: Duration,
+    /// `FUNC_RUNTIME`, when set.
+    pub runtime: Option<String>,
+    /// `FUNC_MEMORY_LIMIT`, as Kubernetes writes quantities, when set.
+    pub memory_limit: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_media_type_decides_what_data_is() {
+        for (content_type, kind) in [
+            ("application/json", DataKind::Json),
+            ("Application/JSON; charset=utf-8", DataKind::Json),
+            ("application/json;charset=utf-8", DataKind::Json),
+            ("application/x+json", DataKind::Raw),
+            ("application/jsonlines", DataKind::Raw),
+            ("multipart/form-data; boundary=x", DataKind::Multipart),
+            ("Multipart/Mixed", DataKind::Multipart),
+            ("multipart/", DataKind::Raw),
+            ("text/plain", DataKind::Raw),
+            ("", DataKind::Raw),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+            assert_eq!(DataKind::of(&headers), kind, "{content_type}");
+        }
+        assert_eq!(DataKind::of(&HeaderMap::new()), DataKind::Raw);
+    }
+}

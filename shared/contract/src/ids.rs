@@ -1,0 +1,87 @@
+//! The names a call is known by, in the log, to the function and to tracing systems.
+
+use std::{fmt, sync::Arc};
+
+/// W3C trace context: the `traceparent` that the function sees and that every log line of its call carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// 16 bytes, never all zero.
+    pub trace_id: u128,
+    /// 8 bytes, never zero: the server's own span, the parent of whatever the function starts.
+    pub span_id: u64,
+    /// Bit 0 says that the caller may have recorded the trace.
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// Reads a `traceparent` header value: version, trace id, parent id and flags, in lower-case hex.
+    ///
+    /// Versions above `00` may carry more fields, which are ignored, as the recommendation asks. Anything
+    /// malformed is `None`.
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut fields = value.split('-');
+        let version = hex(fields.next()?, 2)?;
+        let trace_id = hex(fields.next()?, 32)?;
+        let span_id = hex(fields.next()?, 16)? as u64;
+        let flags = hex(fields.next()?, 2)? as u8;
+        let well_formed = version != 0xff && (version != 0 || fields.next().is_none());
+        (well_formed && trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, flags })
+    }
+}
+
+/// Exactly `digits` lower-case hexadecimal digits.
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let ok = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    ok.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+/// What ties the log lines of one call together. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CallIds {
+    /// The caller's `X-Request-Id`, or one made for it.
+    pub request_id: Arc<str>,
+    /// The call's place in a distributed trace.
+    pub trace: TraceContext,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_well_formed_traceparent_survives_the_round_trip() {
+        assert_eq!(TraceContext::parse(GOOD).unwrap().to_string(), GOOD);
+    }
+
+    #[test]
+    fn a_newer_version_may_carry_more() {
+        let newer = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes-next";
+        assert_eq!(TraceContext::parse(newer).unwrap().to_string(), GOOD);
+    }
+
+    #[test]
+    fn malformed_traceparents_are_refused() {
+        for bad in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceContext::parse(bad), None, "{bad}");
+        }
+    }
+}
