@@ -31,12 +31,13 @@ pub trait Engine: Sized + Send + Sync + 'static {
 
     /// Runs one call to its end.
     ///
-    /// Called concurrently. The future may be polled on any thread and must not block it. When
-    /// [`Invocation::cancel`] fires, the engine stops the user code if its language can; either way the future
-    /// completes only when the user code is really done, because the call's place is given to the next one then.
-    /// The future is always driven to its end, also after the client has been answered or has left.
+    /// Called concurrently. The future may be polled on any thread and must not block it. It is always driven to
+    /// its end, also after the client has been answered or has left. When [`Invocation::cancel`] fires, the engine
+    /// stops the user code if its language can. The engine drops [`Invocation::place`] when the user code is really
+    /// done and not before.
     ///
-    /// A streamed [`Reply`] counts as part of the call: its user code is done when the stream ends or is dropped.
+    /// With a streamed [`Reply`] the call goes on until the stream ends; dropping the stream means nobody reads any
+    /// more, and the engine stops the user code as it does for a cancelled call.
     fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send;
 }
 

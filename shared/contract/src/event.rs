@@ -1,6 +1,6 @@
 //! What a call brings to the function.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{any::Any, fmt, net::SocketAddr, time::Duration};
 
 use http::{HeaderMap, Method, Uri, Version, header};
 
@@ -27,6 +27,26 @@ pub struct Invocation {
     pub time_left: Duration,
     /// Fires when nobody waits for the reply any more.
     pub cancel: Cancelled,
+    /// The call's place among those that may run at once.
+    pub place: Place,
+}
+
+/// Held for as long as the call's user code may still run, however the call was answered: dropping it gives the
+/// place to the next call. An engine keeps it where the user code runs (the thread, the task), so that a handler
+/// that nobody can stop keeps its place, and is counted as stuck.
+pub struct Place(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Any + Send>);
+
+impl Place {
+    /// Wraps whatever the server wants to be dropped when the call is over.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
 }
 
 impl Invocation {

@@ -1,6 +1,8 @@
 //! The names a call is known by, in the log, to the function and to tracing systems.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+
+use http::HeaderValue;
 
 /// W3C trace context: the `traceparent` that the function sees and that every log line of its call carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +43,42 @@ impl fmt::Display for TraceContext {
     }
 }
 
+/// Names one request: visible ASCII, at most 128 characters, so it can stand in any header and any log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes a client's header value over as it is; `None` when it is empty, too long or not visible ASCII.
+    pub fn from_header(value: &HeaderValue) -> Option<Self> {
+        let bytes = value.as_bytes();
+        let fits = (1..=128).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+        fits.then(|| Self(value.clone()))
+    }
+
+    /// A request that came without an id is called what its trace is called.
+    pub fn from_trace(trace: &TraceContext) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |at: usize| DIGITS[(trace.trace_id >> (124 - 4 * at)) as usize & 0xf];
+        let hex: [u8; 32] = std::array::from_fn(digit);
+        Self(HeaderValue::from_bytes(&hex).unwrap_or_else(|_| unreachable!("hexadecimal digits are visible ASCII")))
+    }
+
+    /// For logs and for the function.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// For the response header.
+    pub fn to_header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
 /// What ties the log lines of one call together. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CallIds {
     /// The caller's `X-Request-Id`, or one made for it.
-    pub request_id: Arc<str>,
+    pub request_id: RequestId,
     /// The call's place in a distributed trace.
     pub trace: TraceContext,
 }
@@ -53,6 +86,22 @@ pub struct CallIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_id_is_taken_over_only_when_it_is_safe_in_a_log_line() {
+        for (value, taken) in [("a-b:c/d", true), ("", false), ("a b", false), ("a\tb", false)] {
+            let header = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            assert_eq!(RequestId::from_header(&header).is_some(), taken, "{value:?}");
+        }
+        let long = HeaderValue::from_bytes(&[b'a'; 129]).unwrap();
+        assert_eq!(RequestId::from_header(&long), None);
+    }
+
+    #[test]
+    fn a_made_request_id_is_the_trace_id() {
+        let trace = TraceContext::parse(GOOD).unwrap();
+        assert_eq!(RequestId::from_trace(&trace).as_str(), &GOOD[3..35]);
+    }
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -18,8 +18,8 @@ pub mod reply;
 pub use cancel::{CancelReason, Cancelled};
 pub use engine::{Capability, Engine, HandlerSource};
 pub use error::{Failure, HandlerError, LoadError};
-pub use event::{Context, DataKind, EventHeaders, Invocation};
-pub use ids::{CallIds, TraceContext};
+pub use event::{Context, DataKind, EventHeaders, Invocation, Place};
+pub use ids::{CallIds, RequestId, TraceContext};
 pub use output::{Output, OutputLine, OutputStream};
 pub use reply::{Body, BodyStream, Reply};
 

@@ -1,0 +1,192 @@
+//! What the server was told, as typed values.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use contract::{
+    Context,
+    env::{self, Invalid, Settings, Variables},
+};
+
+/// The process environment as a source of variables. The only place of a host that reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment;
+
+impl Variables for Environment {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where variables are read")]
+    fn get(&self, name: &str) -> Result<Option<String>, String> {
+        match std::env::var_os(name) {
+            None => Ok(None),
+            Some(value) => value.into_string().map(Some).map_err(|raw| raw.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// The server's own settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The mount, the module and the function's name.
+    pub root: PathBuf,
+    /// `MOD_NAME`
+    pub module: String,
+    /// What every call is told about the function.
+    pub context: Context,
+    /// Network behaviour towards clients.
+    pub wire: WireLimits,
+    /// Behaviour towards the function.
+    pub calls: CallLimits,
+    /// Behaviour at the end.
+    pub drain: DrainLimits,
+    /// Whether CORS preflights are answered and origins allowed.
+    pub cors: bool,
+    /// Whether clients see the message of the function's error.
+    pub error_detail: bool,
+    /// How and how much is logged.
+    pub log: LogConfig,
+    /// Threads for network I/O.
+    pub io_threads: usize,
+}
+
+/// Bounds on what a client may send and how slowly.
+#[derive(Clone, Debug)]
+pub struct WireLimits {
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// Bytes of a request's body, inflated.
+    pub body: usize,
+    /// From the first byte of a head to its last.
+    pub head_time: Duration,
+    /// Without a byte of a body that was announced, or with an answer that is not taken.
+    pub body_time: Duration,
+    /// Without a request.
+    pub idle_time: Duration,
+}
+
+/// Bounds on calls.
+#[derive(Clone, Debug)]
+pub struct CallLimits {
+    /// From arrival to the last byte.
+    pub timeout: Duration,
+    /// At once.
+    pub concurrency: usize,
+    /// Waiting.
+    pub queue: usize,
+    /// Waiting time.
+    pub queue_wait: Duration,
+    /// Stuck calls that make the host unready; half of what can run at once when not set.
+    pub stuck: Option<usize>,
+}
+
+/// Bounds on the end.
+#[derive(Clone, Debug)]
+pub struct DrainLimits {
+    /// Accepting goes on for this long.
+    pub delay: Duration,
+    /// Running calls may take this long after that.
+    pub timeout: Duration,
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// JSON instead of text.
+    pub json: bool,
+    /// The host's own lines.
+    pub level: tracing::Level,
+    /// One line per request.
+    pub access: bool,
+}
+
+impl Config {
+    /// Reads the rows of the engine called `engine`; every mistake comes back, not only the first.
+    pub fn read(engine: &str, variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
+        let settings = Settings::read(engine, variables)?;
+        Ok((Self::from_settings(&settings), settings))
+    }
+
+    /// Relies on [`Settings`] having validated every value, defaults included.
+    fn from_settings(settings: &Settings) -> Self {
+        let text = |row| settings.text(row).unwrap_or_default();
+        let size = |row| settings.number(row).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let time = |row| settings.time(row).unwrap_or_default();
+        let address = text(&env::FUNC_ADDRESS).parse().unwrap_or_else(|_| unreachable!("an address is validated"));
+        let port = settings.number(&env::FUNC_PORT).and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+        Self {
+            listen: SocketAddr::new(address, port),
+            root: PathBuf::from(text(&env::MOD_ROOT_PATH)),
+            module: text(&env::MOD_NAME).to_owned(),
+            context: Context {
+                function_name: text(&env::FUNC_HANDLER).to_owned(),
+                timeout: time(&env::FUNC_TIMEOUT),
+                runtime: settings.text(&env::FUNC_RUNTIME).map(str::to_owned),
+                memory_limit: settings.text(&env::FUNC_MEMORY_LIMIT).map(str::to_owned),
+            },
+            wire: WireLimits {
+                head: size(&env::FUNC_HEADER_MAX),
+                body: settings
+                    .number(&env::FUNC_MEMFILE_MAX)
+                    .map_or_else(|| size(&env::REQ_MB_LIMIT), |n| usize::try_from(n).unwrap_or(usize::MAX)),
+                head_time: time(&env::FUNC_HEADER_TIMEOUT),
+                body_time: time(&env::FUNC_BODY_TIMEOUT),
+                idle_time: time(&env::FUNC_IDLE_TIMEOUT),
+            },
+            calls: CallLimits {
+                timeout: time(&env::FUNC_TIMEOUT),
+                concurrency: size(&env::FUNC_CONCURRENCY),
+                queue: size(&env::FUNC_QUEUE),
+                queue_wait: time(&env::FUNC_QUEUE_WAIT),
+                stuck: settings.number(&env::FUNC_STUCK_LIMIT).and_then(|n| usize::try_from(n).ok()),
+            },
+            drain: DrainLimits { delay: time(&env::DRAIN_DELAY), timeout: time(&env::SHUTDOWN_TIMEOUT) },
+            cors: settings.is_on(&env::FUNC_CORS),
+            error_detail: settings.is_on(&env::FUNC_ERROR_DETAIL),
+            log: LogConfig {
+                json: text(&env::FUNC_LOG_FORMAT) == "json",
+                level: text(&env::FUNC_LOG_LEVEL).parse().unwrap_or(tracing::Level::INFO),
+                access: settings.is_on(&env::FUNC_ACCESS_LOG),
+            },
+            io_threads: settings.number(&env::FUNC_IO_THREADS).map_or_else(default_io_threads, |n| n as usize),
+        }
+    }
+}
+
+/// More than a few threads only move work around: the handler, not the network, is where the time goes.
+fn default_io_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(4))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(more: &[(&'static str, &'static str)]) -> Config {
+        let mut variables = BTreeMap::from([("MOD_NAME", "hello"), ("FUNC_HANDLER", "handler")]);
+        variables.extend(more.iter().copied());
+        Config::read("fake", &variables).unwrap().0
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = read(&[]);
+        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.wire.body, 1_048_576);
+        assert_eq!(config.calls.timeout, Duration::from_secs(180));
+        assert_eq!(config.drain.timeout, Duration::from_secs(10));
+        assert_eq!(config.root, PathBuf::from("/kubeless"));
+        assert!(config.cors && !config.error_detail && !config.log.json);
+    }
+
+    #[test]
+    fn the_limit_in_bytes_wins_over_the_one_in_mebibytes() {
+        assert_eq!(read(&[("REQ_MB_LIMIT", "0.5")]).wire.body, 524_288);
+        assert_eq!(read(&[("REQ_MB_LIMIT", "2"), ("FUNC_MEMFILE_MAX", "1000")]).wire.body, 1000);
+    }
+
+    #[test]
+    fn timeouts_may_have_fractions() {
+        assert_eq!(read(&[("FUNC_TIMEOUT", "0.5")]).context.timeout, Duration::from_millis(500));
+    }
+}
