@@ -23,6 +23,20 @@ pub enum CancelReason {
     Shutdown = 3,
 }
 
+impl CancelReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Deadline, Self::ClientGone, Self::Shutdown];
+
+    /// For metrics and log lines.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::ClientGone => "client_gone",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     reason: AtomicU8,
@@ -54,12 +68,8 @@ impl Canceller {
 impl Cancelled {
     /// The reason, once cancelled.
     pub fn reason(&self) -> Option<CancelReason> {
-        match self.0.reason.load(Ordering::Acquire) {
-            1 => Some(CancelReason::Deadline),
-            2 => Some(CancelReason::ClientGone),
-            3 => Some(CancelReason::Shutdown),
-            _ => None,
-        }
+        let number = self.0.reason.load(Ordering::Acquire);
+        CancelReason::ALL.into_iter().find(|reason| *reason as u8 == number)
     }
 
     /// Waits until the call is cancelled; never completes otherwise. One task waits at a time.

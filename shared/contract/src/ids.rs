@@ -60,7 +60,10 @@ impl RequestId {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digit = |at: usize| DIGITS[(trace.trace_id >> (124 - 4 * at)) as usize & 0xf];
         let hex: [u8; 32] = std::array::from_fn(digit);
-        Self(HeaderValue::from_bytes(&hex).unwrap_or_else(|_| unreachable!("hexadecimal digits are visible ASCII")))
+        Self(
+            HeaderValue::from_bytes(&hex)
+                .unwrap_or_else(|_| unreachable!("hexadecimal digits are visible ASCII")),
+        )
     }
 
     /// For logs and for the function.

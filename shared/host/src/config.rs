@@ -23,84 +23,84 @@ impl Variables for Environment {
 
 /// The server's own settings.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The mount, the module and the function's name.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// `MOD_NAME`
-    pub module: String,
+    pub(crate) module: String,
     /// What every call is told about the function.
-    pub context: Context,
+    pub(crate) context: Context,
     /// Network behaviour towards clients.
-    pub wire: WireLimits,
+    pub(crate) wire: WireLimits,
     /// Behaviour towards the function.
-    pub calls: CallLimits,
+    pub(crate) calls: CallLimits,
     /// Behaviour at the end.
-    pub drain: DrainLimits,
+    pub(crate) drain: DrainLimits,
     /// Whether CORS preflights are answered and origins allowed.
-    pub cors: bool,
+    pub(crate) cors: bool,
     /// Whether clients see the message of the function's error.
-    pub error_detail: bool,
+    pub(crate) error_detail: bool,
     /// How and how much is logged.
-    pub log: LogConfig,
+    pub(crate) log: LogConfig,
     /// Threads for network I/O.
-    pub io_threads: usize,
+    pub(crate) io_threads: usize,
 }
 
 /// Bounds on what a client may send and how slowly.
 #[derive(Clone, Debug)]
-pub struct WireLimits {
+pub(crate) struct WireLimits {
     /// Bytes of a request's head.
-    pub head: usize,
+    pub(crate) head: usize,
     /// Bytes of a request's body, inflated.
-    pub body: usize,
+    pub(crate) body: usize,
     /// From the first byte of a head to its last.
-    pub head_time: Duration,
+    pub(crate) head_time: Duration,
     /// Without a byte of a body that was announced, or with an answer that is not taken.
-    pub body_time: Duration,
+    pub(crate) body_time: Duration,
     /// Without a request.
-    pub idle_time: Duration,
+    pub(crate) idle_time: Duration,
 }
 
 /// Bounds on calls.
 #[derive(Clone, Debug)]
-pub struct CallLimits {
+pub(crate) struct CallLimits {
     /// From arrival to the last byte.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// At once.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// Waiting.
-    pub queue: usize,
+    pub(crate) queue: usize,
     /// Waiting time.
-    pub queue_wait: Duration,
+    pub(crate) queue_wait: Duration,
     /// Stuck calls that make the host unready; half of what can run at once when not set.
-    pub stuck: Option<usize>,
+    pub(crate) stuck: Option<usize>,
 }
 
 /// Bounds on the end.
 #[derive(Clone, Debug)]
-pub struct DrainLimits {
+pub(crate) struct DrainLimits {
     /// Accepting goes on for this long.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Running calls may take this long after that.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Logging.
 #[derive(Clone, Debug)]
-pub struct LogConfig {
+pub(crate) struct LogConfig {
     /// JSON instead of text.
-    pub json: bool,
+    pub(crate) json: bool,
     /// The host's own lines.
-    pub level: tracing::Level,
+    pub(crate) level: tracing::Level,
     /// One line per request.
-    pub access: bool,
+    pub(crate) access: bool,
 }
 
 impl Config {
     /// Reads the rows of the engine called `engine`; every mistake comes back, not only the first.
-    pub fn read(engine: &str, variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
+    pub(crate) fn read(engine: &str, variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
         let settings = Settings::read(engine, variables)?;
         Ok((Self::from_settings(&settings), settings))
     }
@@ -110,8 +110,10 @@ impl Config {
         let text = |row| settings.text(row).unwrap_or_default();
         let size = |row| settings.number(row).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let time = |row| settings.time(row).unwrap_or_default();
-        let address = text(&env::FUNC_ADDRESS).parse().unwrap_or_else(|_| unreachable!("an address is validated"));
-        let port = settings.number(&env::FUNC_PORT).and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
+        let address =
+            text(&env::FUNC_ADDRESS).parse().unwrap_or_else(|_| unreachable!("an address is validated"));
+        let port =
+            settings.number(&env::FUNC_PORT).and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
         Self {
             listen: SocketAddr::new(address, port),
             root: PathBuf::from(text(&env::MOD_ROOT_PATH)),
@@ -146,7 +148,9 @@ impl Config {
                 level: text(&env::FUNC_LOG_LEVEL).parse().unwrap_or(tracing::Level::INFO),
                 access: settings.is_on(&env::FUNC_ACCESS_LOG),
             },
-            io_threads: settings.number(&env::FUNC_IO_THREADS).map_or_else(default_io_threads, |n| n as usize),
+            io_threads: settings
+                .number(&env::FUNC_IO_THREADS)
+                .map_or_else(default_io_threads, |n| n as usize),
         }
     }
 }

@@ -27,8 +27,15 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Done, Self::Usage, Self::Handler, Self::Language, Self::Internal, Self::Listen, Self::Unfinished];
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Usage,
+        Self::Handler,
+        Self::Language,
+        Self::Internal,
+        Self::Listen,
+        Self::Unfinished,
+    ];
 
     /// The number that the operating system sees.
     pub fn code(self) -> u8 {

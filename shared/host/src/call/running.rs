@@ -1,0 +1,125 @@
+//! A call from the moment the engine has it: its deadline, its cancellation, and what happens after the client has
+//! been answered.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use contract::{CallIds, CancelReason, HandlerError, Reply, cancel::Canceller};
+use tokio::time::{Instant, Sleep};
+
+use super::place::CallState;
+use crate::metrics::Metrics;
+
+/// A call that still runs this long after it was cancelled counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+type Invoke = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
+
+/// What is needed to cancel a call and to see it to its end.
+pub(crate) struct Watch {
+    /// Tells the engine.
+    pub(crate) canceller: Canceller,
+    /// Whether user code still runs.
+    pub(crate) state: Arc<CallState>,
+    /// What the call is called.
+    pub(crate) ids: CallIds,
+    /// Where it is counted.
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Watch {
+    /// Tells the engine to stop and looks after the call in the background: `invoke`, if the engine still runs it,
+    /// is driven to its end, and if the user code does not stop, that is counted and logged.
+    pub(crate) fn cancel(self, reason: CancelReason, invoke: Option<Invoke>) {
+        self.canceller.fire(reason);
+        self.metrics.cancelled(reason);
+        tokio::spawn(async move {
+            let mut invoke = invoke;
+            let patience = Instant::now() + STUCK_AFTER;
+            if let Some(future) = invoke.as_mut()
+                && tokio::time::timeout_at(patience, future).await.is_ok()
+            {
+                invoke = None;
+            }
+            // Also when the future is over: a stream's producer may still run.
+            tokio::time::sleep_until(patience).await;
+            if self.state.mark_stuck(&self.metrics) {
+                tracing::warn!(
+                    reason = reason.label(),
+                    request_id = self.ids.request_id.as_str(),
+                    trace_id = %format_args!("{:032x}", self.ids.trace.trace_id),
+                    "a cancelled call does not stop: its place stays taken until it does"
+                );
+            }
+            if let Some(future) = invoke {
+                drop(future.await);
+            }
+        });
+    }
+}
+
+/// How a call ended, seen from the one who waits for it.
+pub(crate) enum Ended {
+    /// The engine is done, or streams its reply.
+    Replied(Result<Reply, HandlerError>, Watch),
+    /// The deadline came first; the call was told to stop.
+    TimedOut,
+}
+
+/// Drives a call until it replies or its deadline comes. Dropping it earlier means that the client has gone.
+pub(crate) struct Running {
+    call: Option<(Invoke, Watch)>,
+    deadline: Instant,
+    /// Made only when the engine does not answer at once.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Running {
+    pub(crate) fn new(
+        invoke: impl Future<Output = Result<Reply, HandlerError>> + Send + 'static,
+        watch: Watch,
+        deadline: Instant,
+    ) -> Self {
+        Self { call: Some((Box::pin(invoke), watch)), deadline, timer: None }
+    }
+}
+
+impl Future for Running {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = self.get_mut();
+        let Some((invoke, _)) = this.call.as_mut() else { unreachable!("polled after it was ready") };
+        let polled = catch_unwind(AssertUnwindSafe(|| invoke.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(HandlerError::Lost("the engine panicked".to_owned()))));
+        if let Poll::Ready(result) = polled {
+            return match this.call.take() {
+                Some((_, watch)) => Poll::Ready(Ended::Replied(result, watch)),
+                None => unreachable!("the call was there a line before"),
+            };
+        }
+        let deadline = this.deadline;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some((invoke, watch)) = this.call.take() {
+            watch.cancel(CancelReason::Deadline, Some(invoke));
+        }
+        Poll::Ready(Ended::TimedOut)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((invoke, watch)) = self.call.take() {
+            watch.cancel(CancelReason::ClientGone, Some(invoke));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line: a host is configured by its environment, so this only tells about it.
+
+use std::{ffi::OsString, fmt::Write as _, io::Write as _};
+
+use contract::{
+    CONTRACT_VERSION, Engine,
+    env::{TABLE, Variable},
+};
+
+use crate::exit::Exit;
+
+/// What the arguments ask for.
+pub(crate) enum Command {
+    /// Nothing: serve.
+    Serve,
+    /// Print this and leave.
+    Print(String),
+    /// This is wrong with them.
+    Wrong(String),
+}
+
+/// Reads the arguments after the program's name.
+pub(crate) fn parse<E: Engine>(mut arguments: impl Iterator<Item = OsString>) -> Command {
+    let Some(argument) = arguments.next() else { return Command::Serve };
+    match argument.to_str() {
+        Some("--help" | "-h") => Command::Print(help::<E>()),
+        Some("--version" | "-V") => {
+            Command::Print(format!("funchost-{} {}\n", E::NAME, env!("CARGO_PKG_VERSION")))
+        }
+        Some("--describe") => Command::Print(describe::<E>()),
+        _ => Command::Wrong(format!(
+            "argument \"{}\" is not known; allowed: --help, --version, --describe, or none to serve",
+            argument.to_string_lossy().escape_debug()
+        )),
+    }
+}
+
+/// Writes to standard output; a reader that has gone is no error of ours.
+pub(crate) fn print(text: &str) -> Exit {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Exit::Done
+}
+
+/// What tools read: name, versions and promises.
+fn describe<E: Engine>() -> String {
+    let mut capabilities = E::CAPABILITIES.to_vec();
+    capabilities.sort_unstable();
+    let description = serde_json::json!({
+        "name": format!("funchost-{}", E::NAME),
+        "version": env!("CARGO_PKG_VERSION"),
+        "language": E::NAME,
+        "contract": CONTRACT_VERSION,
+        "capabilities": capabilities,
+    });
+    format!("{description:#}\n")
+}
+
+fn help<E: Engine>() -> String {
+    let name = E::NAME;
+    let mut text = format!(
+        "funchost-{name} {}: loads a function and serves it over HTTP.\n\n\
+         Usage: funchost-{name} [--help | --version | --describe]\n\n\
+         Without an argument it serves. It is configured by environment variables:\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for row in TABLE.iter().filter(|row| row.scope.includes(name)) {
+        let _ = write!(text, "\n  {}\n{}      {}\n", row.name, wrapped(row.meaning, 6), values(row));
+    }
+    text.push_str("\nExit status:\n\n");
+    for exit in Exit::ALL {
+        let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
+    }
+    text.push_str("  128 + n  ended at once by a second signal n\n");
+    text
+}
+
+fn values(row: &Variable) -> String {
+    let default = match row.default {
+        _ if row.required => "required".to_owned(),
+        Some(default) => format!("default {default}"),
+        None => "no default".to_owned(),
+    };
+    format!("[{}; {default}; from {}]", row.kind, row.origin)
+}
+
+/// Breaks a text into lines that fit a terminal.
+fn wrapped(text: &str, indent: usize) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = String::new();
+    let mut line = " ".repeat(indent);
+    for word in text.split_whitespace() {
+        if line.len() + word.len() >= WIDTH {
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+            line = " ".repeat(indent);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    lines.push_str(line.trim_end());
+    lines.push('\n');
+    lines
+}

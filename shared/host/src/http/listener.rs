@@ -1,0 +1,97 @@
+//! The listening socket.
+
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+
+use contract::Engine;
+use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use super::{connection, router::App, service::Front};
+
+/// Connections that the kernel keeps for us while we are busy; it lowers this to what the system allows.
+const BACKLOG: u32 = 4096;
+
+/// How long to wait when the process is out of file descriptors: others close theirs meanwhile.
+const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
+
+/// A bound address that connections may already come to.
+pub(crate) struct Listener {
+    listener: TcpListener,
+    /// The address with its real port.
+    pub(crate) address: SocketAddr,
+}
+
+/// The connections that were accepted.
+pub(crate) struct Connections<E> {
+    front: Arc<Front<E>>,
+    protocols: Arc<Builder<TokioExecutor>>,
+    open: TaskTracker,
+}
+
+impl Listener {
+    /// Binds; `::` takes IPv4 as well where the system allows it.
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Accepts for ever.
+    pub(crate) async fn accept<E: Engine>(&self, connections: &Connections<E>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => connections.serve(stream, remote),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    tracing::warn!("cannot accept connections: {error}");
+                    tokio::time::sleep(OUT_OF_RESOURCES).await;
+                }
+            }
+        }
+    }
+
+    /// Accepts what the kernel has already promised to clients, then stops listening.
+    pub(crate) async fn close<E: Engine>(self, connections: &Connections<E>) {
+        poll_fn(|cx| {
+            while let Poll::Ready(Ok((stream, remote))) = self.listener.poll_accept(cx) {
+                connections.serve(stream, remote);
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+/// Errors of one connection that died before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+impl<E: Engine> Connections<E> {
+    pub(crate) fn new(app: Arc<App<E>>) -> Self {
+        let protocols = Arc::new(connection::protocols(&app.config.wire));
+        Self { front: Arc::new(Front::new(app)), protocols, open: TaskTracker::new() }
+    }
+
+    fn serve(&self, stream: TcpStream, remote: SocketAddr) {
+        // Answers are written whole: waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        self.open.spawn(connection::serve(self.front.clone(), self.protocols.clone(), stream, remote));
+    }
+
+    /// Waits until all are closed.
+    pub(crate) async fn closed(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}

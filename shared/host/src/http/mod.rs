@@ -1,0 +1,19 @@
+//! HTTP on the way in: connections, parsing rules, routes, bodies, and the one place where an error becomes a
+//! response.
+
+mod answer;
+mod body;
+mod connection;
+mod cors;
+mod function;
+mod inflate;
+mod intake;
+mod listener;
+mod problem;
+mod router;
+mod service;
+mod strict;
+mod wire;
+
+pub(crate) use listener::{Connections, Listener};
+pub(crate) use router::App;

@@ -1,0 +1,113 @@
+//! Which path is the host's and which is the function's.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use contract::Engine;
+use http::{HeaderValue, StatusCode, header};
+
+use super::{function, problem::Problem};
+use crate::{
+    call::{Admission, Record},
+    config::Config,
+    lifecycle::{Lifecycle, Phase},
+    metrics::Metrics,
+};
+
+/// Everything that requests share.
+pub(crate) struct App<E> {
+    pub(crate) config: Config,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) admission: Admission,
+    pub(crate) lifecycle: Lifecycle,
+    engine: OnceLock<Arc<E>>,
+}
+
+impl<E: Engine> App<E> {
+    pub(crate) fn new(config: Config, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
+        let admission = Admission::new(&config.calls, metrics.clone());
+        Self { config, metrics, admission, lifecycle, engine: OnceLock::new() }
+    }
+
+    /// The function is there: calls that waited for it go on.
+    pub(crate) fn loaded(&self, engine: E) {
+        let most = self.config.calls.concurrency;
+        let places = engine.capacity().map_or(most, |capacity| capacity.get().min(most));
+        let _ = self.engine.set(Arc::new(engine));
+        self.admission.open(places);
+        self.lifecycle.ready();
+    }
+
+    /// Only those who hold a place ask, and there are no places before the function is loaded.
+    pub(super) fn engine(&self) -> Arc<E> {
+        match self.engine.get() {
+            Some(engine) => engine.clone(),
+            None => unreachable!("a call was admitted before the function was loaded"),
+        }
+    }
+
+    /// Counts and logs a problem and makes the response for it.
+    pub(super) fn refuse(&self, problem: &Problem, record: &Record) -> Response {
+        if let Some(reason) = problem.rejected() {
+            self.metrics.rejected(reason);
+        }
+        problem.log(&record.ids);
+        problem.response(self.config.error_detail)
+    }
+}
+
+/// GET and HEAD of three paths are the host's; every other method and path is the function's.
+pub(super) fn routes<E: Engine>(app: Arc<App<E>>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz::<E>).fallback(function::call::<E>))
+        .route("/readyz", get(readyz::<E>).fallback(function::call::<E>))
+        .route("/metrics", get(metrics::<E>).fallback(function::call::<E>))
+        .fallback(function::call::<E>)
+        .with_state(app)
+}
+
+/// Alive: the host answers, and a restart would not help. It fails only when every place is taken by a stuck call.
+async fn healthz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+    if app.admission.all_stuck() {
+        return unavailable("every place is taken by a call that does not stop");
+    }
+    ok("OK")
+}
+
+/// Ready: new calls may be sent here.
+async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+    match app.lifecycle.phase() {
+        Phase::Loading => unavailable("the function is being loaded"),
+        Phase::Draining | Phase::Closing => unavailable("the host is shutting down"),
+        Phase::Ready if app.admission.too_many_stuck() => unavailable("too many calls do not stop"),
+        Phase::Ready => ok("OK"),
+    }
+}
+
+async fn metrics<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()
+}
+
+fn ok(text: &'static str) -> Response {
+    plain(StatusCode::OK, text)
+}
+
+fn unavailable(text: &'static str) -> Response {
+    plain(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

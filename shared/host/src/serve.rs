@@ -1,0 +1,165 @@
+//! The work itself: bind, load, serve, drain.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use contract::{Engine, HandlerSource, LoadError, env::Settings};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
+
+use crate::{
+    config::{Config, DrainLimits},
+    exit::Exit,
+    fatal,
+    http::{App, Connections, Listener},
+    lifecycle::{Lifecycle, Phase},
+    log::{FunctionLog, Log},
+    metrics::Metrics,
+    signals::{Finish, Signals},
+};
+
+/// Starts serving on threads of its own and gives back what to call when a signal asks to stop.
+pub(crate) fn on_own_thread<E: Engine>(
+    config: Config,
+    settings: Settings,
+    log: &Log,
+    started: Instant,
+    finish: Finish,
+) -> impl FnMut() + use<E> {
+    let metrics = Arc::new(Metrics::new(log.dropped_lines()));
+    let (stop, stopped) = oneshot::channel();
+    let mut stop = Some(stop);
+    let work = move || {
+        Signals::unblock_here();
+        // A panic here is a fault of ours; it must end the process and not leave it deaf.
+        let served =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match runtime(config.io_threads) {
+                Ok(runtime) => {
+                    let exit = runtime.block_on(serve::<E>(config, settings, metrics, started, stopped));
+                    runtime.shutdown_background();
+                    exit
+                }
+                Err(error) => {
+                    fatal::exit::<E>(Exit::Internal, &format!("cannot start threads for I/O: {error}"))
+                }
+            }));
+        finish.with(served.unwrap_or(Exit::Internal));
+    };
+    if let Err(error) = thread::Builder::new().name("funchost-io".to_owned()).spawn(work) {
+        unreachable!("the first thread of the process cannot be started: {error}");
+    }
+    move || {
+        if let Some(stop) = stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if threads > 1 {
+        // The thread that waits in `block_on` does not count.
+        builder.worker_threads(threads);
+    }
+    builder.thread_name("funchost-io").enable_all().build()
+}
+
+/// One life of a host.
+async fn serve<E: Engine>(
+    config: Config,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    mut stop: oneshot::Receiver<()>,
+) -> Exit {
+    let listener = match Listener::bind(config.listen) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let message = format!("cannot listen on {}: {error} (FUNC_ADDRESS, FUNC_PORT)", config.listen);
+            return fatal::exit::<E>(Exit::Listen, &message);
+        }
+    };
+    tracing::info!("listening on {}", listener.address);
+    let limits = config.drain.clone();
+    let source = HandlerSource {
+        root: config.root.clone(),
+        module: config.module.clone(),
+        function: config.context.function_name.clone(),
+        context: config.context.clone(),
+        settings,
+        output: Arc::new(FunctionLog::new(metrics.stray_failures.clone())),
+    };
+    let app = Arc::new(App::<E>::new(config, metrics, Lifecycle::new()));
+    let connections = Connections::new(app.clone());
+    let mut loading = load::<E>(source);
+    loop {
+        tokio::select! {
+            () = listener.accept(&connections) => {}
+            loaded = &mut loading, if app.lifecycle.phase() == Phase::Loading => match loaded {
+                Ok(Ok(engine)) => ready(&app, engine, started),
+                Ok(Err(error)) => return fatal::exit::<E>(exit_of(&error), &error.to_string()),
+                Err(_) => return fatal::exit::<E>(Exit::Internal, "the engine panicked while it loaded the function"),
+            },
+            _ = &mut stop => break,
+        }
+    }
+    drain(&app, listener, &connections, &limits).await
+}
+
+/// Loads on a thread of its own, which may block for as long as the function's imports take.
+fn load<E: Engine>(source: HandlerSource) -> oneshot::Receiver<Result<E, LoadError>> {
+    let (done, loaded) = oneshot::channel();
+    let work = move || {
+        let _ = done.send(E::load(source));
+    };
+    if let Err(error) = thread::Builder::new().name("funchost-load".to_owned()).spawn(work) {
+        unreachable!("the thread that loads the function cannot be started: {error}");
+    }
+    loaded
+}
+
+fn ready<E: Engine>(app: &App<E>, engine: E, started: Instant) {
+    let (runtime, took) = (engine.runtime_version(), started.elapsed());
+    app.metrics.loaded(E::NAME, &runtime, took);
+    let (module, function) = (&app.config.module, &app.config.context.function_name);
+    tracing::info!("ready: {module}.{function} on {runtime} after {} ms", took.as_millis());
+    app.loaded(engine);
+}
+
+fn exit_of(error: &LoadError) -> Exit {
+    match error {
+        LoadError::Runtime(_) => Exit::Language,
+        LoadError::NotFound(_) | LoadError::Failed { .. } => Exit::Handler,
+    }
+}
+
+/// Readiness fails at once; load balancers get time to look away; then what runs is finished.
+async fn drain<E: Engine>(
+    app: &App<E>,
+    listener: Listener,
+    connections: &Connections<E>,
+    limits: &DrainLimits,
+) -> Exit {
+    // Nobody was ever told to send requests to a host that was not ready.
+    let delay = if app.lifecycle.phase() == Phase::Loading { Duration::ZERO } else { limits.delay };
+    app.lifecycle.advance(Phase::Draining);
+    tracing::info!(
+        "asked to stop: accepting for {} s more, then finishing what runs within {} s; a second signal ends it now",
+        delay.as_secs_f64(),
+        limits.timeout.as_secs_f64()
+    );
+    let _ = tokio::time::timeout(delay, listener.accept(connections)).await;
+    listener.close(connections).await;
+    app.lifecycle.advance(Phase::Closing);
+    if tokio::time::timeout(limits.timeout, connections.closed()).await.is_ok() {
+        tracing::info!("stopped");
+        return Exit::Done;
+    }
+    tracing::error!("stopped with {} connections unfinished (SHUTDOWN_TIMEOUT)", connections.len());
+    Exit::Unfinished
+}

@@ -1,0 +1,225 @@
+//! An engine without a language: the request's path chooses how the "function" behaves.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use contract::{
+    Body, CancelReason, Capability, DataKind, Engine, Failure, HandlerError, HandlerSource, Invocation,
+    LoadError, Reply,
+};
+use futures_util::stream;
+use http::HeaderValue;
+use tokio::sync::{Notify, watch};
+
+/// Behaves as the path of each request says:
+///
+/// | path | behaviour |
+/// |---|---|
+/// | `/spy` | answers what the engine was given, as text lines |
+/// | `/echo` | answers the body |
+/// | `/sleep/<ms>` | answers after so many milliseconds, unless cancelled |
+/// | `/hang` | waits until it is cancelled |
+/// | `/stubborn` | waits for [`FakeEngine::release`], cancelled or not |
+/// | `/fail` | raises |
+/// | `/panic` | panics in the engine |
+/// | `/bad-reply` | cannot be sent |
+/// | `/bad-data` | refuses the request's data |
+/// | `/headers` | sets headers that a function may not set |
+/// | `/origin` | chooses its own allowed origin |
+/// | `/stream/<n>` | streams so many pieces |
+/// | `/stream-hang` | streams one piece and then nothing |
+/// | `/stream-fail` | streams one piece and then fails |
+/// | any other | `hello` |
+#[derive(Debug, Default)]
+pub struct FakeEngine {
+    release: Notify,
+    seen: Arc<Log>,
+    capacity: Option<std::num::NonZeroUsize>,
+}
+
+/// Something that the engine noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A call of this path.
+    Called(String),
+    /// A call was cancelled.
+    Cancelled(CancelReason),
+    /// The reader of a stream has gone.
+    StreamDropped,
+}
+
+#[derive(Debug)]
+struct Log(watch::Sender<Vec<Seen>>);
+
+impl Default for Log {
+    fn default() -> Self {
+        Self(watch::Sender::new(Vec::new()))
+    }
+}
+
+impl Log {
+    fn add(&self, seen: Seen) {
+        self.0.send_modify(|all| all.push(seen));
+    }
+}
+
+impl FakeEngine {
+    /// With room for so many calls.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { capacity: std::num::NonZeroUsize::new(capacity), ..Self::default() }
+    }
+
+    /// Lets one `/stubborn` call go.
+    pub fn release(&self) {
+        self.release.notify_one();
+    }
+
+    /// Waits until `seen` has happened.
+    pub async fn until(&self, seen: &Seen) {
+        // The sender lives in `self`.
+        let _ = self.seen.0.subscribe().wait_for(|all| all.contains(seen)).await;
+    }
+
+    /// Everything that has happened.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.0.borrow().clone()
+    }
+
+    async fn cancelled(&self, call: &Invocation) -> Result<Reply, HandlerError> {
+        let reason = call.cancel.cancelled().await;
+        self.seen.add(Seen::Cancelled(reason));
+        Err(HandlerError::Stopped)
+    }
+}
+
+impl Engine for FakeEngine {
+    const NAME: &'static str = "fake";
+    const CAPABILITIES: &'static [Capability] = &[Capability::StreamingReply, Capability::BinaryBody];
+
+    fn load(source: HandlerSource) -> Result<Self, LoadError> {
+        match source.module.as_str() {
+            "missing" => Err(LoadError::NotFound(format!("there is no module \"{}\"", source.module))),
+            "broken" => Err(LoadError::Failed {
+                message: "module \"broken\" failed".to_owned(),
+                stack: "  at line 1".to_owned(),
+            }),
+            "no-language" => Err(LoadError::Runtime("no library was found".to_owned())),
+            "panics" => panic!("as asked"),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    fn runtime_version(&self) -> String {
+        "Fake 1.0".to_owned()
+    }
+
+    fn capacity(&self) -> Option<std::num::NonZeroUsize> {
+        self.capacity
+    }
+
+    async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
+        let path = call.path().to_owned();
+        if path == "/" {
+            return Ok(text("hello"));
+        }
+        self.seen.add(Seen::Called(path.clone()));
+        let (behaviour, argument) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
+        let number = argument.parse::<u64>().unwrap_or(0);
+        match behaviour {
+            "spy" => Ok(text(spy(&call))),
+            "echo" => Ok(Reply { body: call.body, ..text("") }),
+            "sleep" => tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(number)) => Ok(text("slept")),
+                stopped = self.cancelled(&call) => stopped,
+            },
+            "hang" => self.cancelled(&call).await,
+            "stubborn" => {
+                self.release.notified().await;
+                Ok(text("released"))
+            }
+            "fail" => Err(HandlerError::Raised(Failure {
+                kind: "FakeError".to_owned(),
+                message: "a secret".to_owned(),
+                stack: "  at /secret/place:1".to_owned(),
+            })),
+            "panic" => panic!("as asked"),
+            "bad-reply" => Err(HandlerError::BadReply("it is a secret".to_owned())),
+            "bad-data" => Err(HandlerError::BadData("line 1 column 1".to_owned())),
+            "headers" => with_headers(&[
+                ("content-length", "3"),
+                ("content-length", "5"),
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("transfer-encoding", "chunked"),
+                ("x-kept", "1"),
+            ]),
+            "origin" => with_headers(&[("access-control-allow-origin", "https://example.com")]),
+            "stream" => {
+                Ok(streamed(stream::iter((0..number).map(|n| Ok(Bytes::from(format!("piece {n}\n")))))))
+            }
+            "stream-hang" => {
+                let guard = DropGuard(self.seen.clone(), Mutex::new(Some(call.place)));
+                let first = stream::iter([Ok(Bytes::from("first\n"))]);
+                Ok(streamed(stream::StreamExt::chain(first, stream::poll_fn(move |_| guard.pending()))))
+            }
+            "stream-fail" => Ok(streamed(stream::iter([
+                Ok(Bytes::from("first\n")),
+                Err(HandlerError::Raised(Failure { message: "half-way".to_owned(), ..Failure::default() })),
+            ]))),
+            _ => Ok(text("hello")),
+        }
+    }
+}
+
+/// Notices that a stream is dropped, and keeps the call's place until then.
+struct DropGuard(Arc<Log>, Mutex<Option<contract::Place>>);
+
+impl DropGuard {
+    fn pending(&self) -> std::task::Poll<Option<Result<Bytes, HandlerError>>> {
+        std::task::Poll::Pending
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        self.0.add(Seen::StreamDropped);
+        drop(self.1.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn text(text: impl Into<Bytes>) -> Reply {
+    Reply::with_type(HeaderValue::from_static("text/plain"), text.into())
+}
+
+fn streamed(stream: impl futures_util::Stream<Item = Result<Bytes, HandlerError>> + Send + 'static) -> Reply {
+    Reply { body: Body::Stream(Pin::from(Box::new(stream))), ..text("") }
+}
+
+fn with_headers(headers: &[(&str, &str)]) -> Result<Reply, HandlerError> {
+    let mut reply = text("hello");
+    for (name, value) in headers {
+        reply.append_header(name.as_bytes(), value.as_bytes())?;
+    }
+    Ok(reply)
+}
+
+fn spy(call: &Invocation) -> String {
+    let mut lines = vec![
+        format!("method {}", call.method),
+        format!("uri {}", call.uri),
+        format!("body {}", String::from_utf8_lossy(call.body.bytes())),
+        format!("json {}", call.data_kind() == DataKind::Json),
+        format!("request-id {}", call.ids.request_id.as_str()),
+        format!("trace {}", call.ids.trace),
+        format!("event-id {}", String::from_utf8_lossy(call.event().id.unwrap_or_default())),
+    ];
+    let header = |(name, value): (&http::HeaderName, &HeaderValue)| {
+        format!("header {name}: {}", String::from_utf8_lossy(value.as_bytes()))
+    };
+    lines.extend(call.headers.iter().map(header));
+    lines.join("\n") + "\n"
+}
