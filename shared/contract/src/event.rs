@@ -34,11 +34,11 @@ pub struct Invocation {
 /// Held for as long as the call's user code may still run, however the call was answered: dropping it gives the
 /// place to the next call. An engine keeps it where the user code runs (the thread, the task), so that a handler
 /// that nobody can stop keeps its place, and is counted as stuck.
-pub struct Place(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Any + Send>);
+pub struct Place(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Any + Send + Sync>);
 
 impl Place {
     /// Wraps whatever the server wants to be dropped when the call is over.
-    pub fn new(held: impl Any + Send) -> Self {
+    pub fn new(held: impl Any + Send + Sync) -> Self {
         Self(Box::new(held))
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
-    Body, CancelReason, Capability, DataKind, Engine, Failure, HandlerError, HandlerSource, Invocation,
-    LoadError, Reply,
+    Body, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, HandlerError, HandlerSource,
+    Invocation, LoadError, Reply,
 };
 use futures_util::stream;
 use http::HeaderValue;
@@ -89,8 +89,8 @@ impl FakeEngine {
         self.seen.0.borrow().clone()
     }
 
-    async fn cancelled(&self, call: &Invocation) -> Result<Reply, HandlerError> {
-        let reason = call.cancel.cancelled().await;
+    async fn until_cancelled(&self, cancel: &Cancelled) -> Result<Reply, HandlerError> {
+        let reason = cancel.cancelled().await;
         self.seen.add(Seen::Cancelled(reason));
         Err(HandlerError::Stopped)
     }
@@ -134,9 +134,9 @@ impl Engine for FakeEngine {
             "echo" => Ok(Reply { body: call.body, ..text("") }),
             "sleep" => tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(number)) => Ok(text("slept")),
-                stopped = self.cancelled(&call) => stopped,
+                stopped = self.until_cancelled(&call.cancel) => stopped,
             },
-            "hang" => self.cancelled(&call).await,
+            "hang" => self.until_cancelled(&call.cancel).await,
             "stubborn" => {
                 self.release.notified().await;
                 Ok(text("released"))
