@@ -1,6 +1,11 @@
 //! What a call brings to the function.
 
-use std::{any::Any, fmt, net::SocketAddr, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, Method, Uri, Version, header};
 
@@ -23,8 +28,8 @@ pub struct Invocation {
     pub remote: SocketAddr,
     /// What this call is called.
     pub ids: CallIds,
-    /// How long until the deadline, measured when the call was handed over.
-    pub time_left: Duration,
+    /// When the time of `FUNC_TIMEOUT`, which began with the request's arrival, is over.
+    pub deadline: Instant,
     /// Fires when nobody waits for the reply any more.
     pub cancel: Cancelled,
     /// The call's place among those that may run at once.

@@ -31,6 +31,7 @@ pub(crate) struct Record {
 impl Record {
     /// A request has arrived. Without a `line` it is counted but not logged.
     pub(crate) fn start(
+        arrived: Instant,
         ids: CallIds,
         method: Method,
         line: Option<AccessLine>,
@@ -39,7 +40,7 @@ impl Record {
         Arc::new(Self {
             ids,
             method,
-            arrived: Instant::now(),
+            arrived,
             line,
             status: AtomicU16::new(CLIENT_GONE),
             bytes: AtomicU64::new(0),

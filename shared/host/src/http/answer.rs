@@ -29,6 +29,10 @@ pub(super) fn response(reply: &mut Reply, body: Body) -> Response<Body> {
 }
 
 fn sanitize(headers: &mut HeaderMap) {
+    // Functions hardly ever set one of these.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)

@@ -31,8 +31,7 @@ pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The wire's own watch tells an idle connection from a half-sent head, which the library's timer does not.
         .header_read_timeout(None)
-        .max_buf_size(limits.head * BUFFER_MARGIN)
-        .max_headers(256);
+        .max_buf_size(limits.head * BUFFER_MARGIN);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -43,7 +43,7 @@ pub(super) async fn call<E: Engine>(State(app): State<Arc<App<E>>>, request: Req
                 body: payload,
                 remote,
                 ids: record.ids.clone(),
-                time_left: deadline.saturating_duration_since(Instant::now()),
+                deadline: deadline.into_std(),
                 cancel,
                 place,
             };

@@ -42,7 +42,8 @@ impl<E: Engine> Front<E> {
         mut request: Request<Incoming>,
     ) -> Result<Response<Tracked>, Infallible> {
         let app = &self.app;
-        let deadline = Instant::now() + app.config.calls.timeout;
+        let arrived = Instant::now();
+        let deadline = arrived + app.config.calls.timeout;
         let ambiguous =
             request.headers().contains_key(header::TRANSFER_ENCODING) && wire.head_has_content_length();
         let busy = wire.begin_request();
@@ -51,7 +52,8 @@ impl<E: Engine> Front<E> {
             let head = (request.method(), request.uri(), request.version());
             AccessLine::new(remote, head, request.headers())
         });
-        let record = Record::start(ids, request.method().clone(), line, app.metrics.clone());
+        let record =
+            Record::start(arrived.into_std(), ids, request.method().clone(), line, app.metrics.clone());
         let http1 = request.version() < Version::HTTP_2;
 
         let problem = if ambiguous {
@@ -95,9 +97,7 @@ fn name(headers: &mut http::HeaderMap) -> CallIds {
         // State belongs to the trace it came with.
         headers.remove(HeaderName::from_static("tracestate"));
     }
-    if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
-        headers.insert(TRACEPARENT, value);
-    }
+    headers.insert(TRACEPARENT, trace.to_header());
     let request_id = headers
         .get(REQUEST_ID)
         .and_then(RequestId::from_header)
