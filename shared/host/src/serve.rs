@@ -125,10 +125,9 @@ fn load<E: Engine>(source: HandlerSource) -> oneshot::Receiver<Result<E, LoadErr
 
 fn ready<E: Engine>(app: &App<E>, engine: E, started: Instant) {
     let (runtime, took) = (engine.runtime_version(), started.elapsed());
-    app.metrics.loaded(E::NAME, &runtime, took);
     let (module, function) = (&app.config.module, &app.config.context.function_name);
     tracing::info!("ready: {module}.{function} on {runtime} after {} ms", took.as_millis());
-    app.loaded(engine);
+    app.loaded(engine, took);
 }
 
 fn exit_of(error: &LoadError) -> Exit {

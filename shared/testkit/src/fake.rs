@@ -1,6 +1,7 @@
 //! An engine without a language: the request's path chooses how the "function" behaves.
 
 use std::{
+    num::NonZeroUsize,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -34,11 +35,13 @@ use tokio::sync::{Notify, watch};
 /// | `/stream-hang` | streams one piece and then nothing |
 /// | `/stream-fail` | streams one piece and then fails |
 /// | any other | `hello` |
-#[derive(Debug, Default)]
+///
+/// Clones are handles on one engine, so that a test can watch the one it has handed to a server.
+#[derive(Clone, Debug, Default)]
 pub struct FakeEngine {
-    release: Notify,
+    release: Arc<Notify>,
     seen: Arc<Log>,
-    capacity: Option<std::num::NonZeroUsize>,
+    capacity: Option<NonZeroUsize>,
 }
 
 /// Something that the engine noticed.
@@ -70,7 +73,7 @@ impl Log {
 impl FakeEngine {
     /// With room for so many calls.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { capacity: std::num::NonZeroUsize::new(capacity), ..Self::default() }
+        Self { capacity: NonZeroUsize::new(capacity), ..Self::default() }
     }
 
     /// Lets one `/stubborn` call go.
@@ -117,7 +120,7 @@ impl Engine for FakeEngine {
         "Fake 1.0".to_owned()
     }
 
-    fn capacity(&self) -> Option<std::num::NonZeroUsize> {
+    fn capacity(&self) -> Option<NonZeroUsize> {
         self.capacity
     }
 

@@ -105,9 +105,10 @@ impl Closed {
                 tracing::debug!(%remote, "closed a connection that made no progress: {expired:?}");
             }
             Self::Broken(error) => {
-                let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-                if parse {
-                    metrics.rejected(Rejected::Malformed);
+                let refused = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse());
+                if let Some(error) = refused {
+                    let too_large = error.is_parse_too_large();
+                    metrics.rejected(if too_large { Rejected::HeadTooLarge } else { Rejected::Malformed });
                     tracing::info!(%remote, "refused what is not valid HTTP: {error}");
                 } else {
                     tracing::debug!(%remote, "the connection broke: {error}");

@@ -15,5 +15,8 @@ mod service;
 mod strict;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use listener::{Connections, Listener};
 pub(crate) use router::App;

@@ -1,6 +1,9 @@
 //! Which path is the host's and which is the function's.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -35,8 +38,9 @@ impl<E: Engine> App<E> {
         Self { config, metrics, admission, lifecycle, engine: OnceLock::new() }
     }
 
-    /// The function is there: calls that waited for it go on.
-    pub(crate) fn loaded(&self, engine: E) {
+    /// The function is there, so long after the start of the process: calls that waited for it go on.
+    pub(crate) fn loaded(&self, engine: E, cold_start: Duration) {
+        self.metrics.loaded(E::NAME, &engine.runtime_version(), cold_start);
         let most = self.config.calls.concurrency;
         let places = engine.capacity().map_or(most, |capacity| capacity.get().min(most));
         let _ = self.engine.set(Arc::new(engine));
