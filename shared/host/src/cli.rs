@@ -3,60 +3,54 @@
 use std::{ffi::OsString, fmt::Write as _, io::Write as _};
 
 use contract::{
-    CONTRACT_VERSION, Engine,
+    CONTRACT_VERSION, Capability,
     env::{TABLE, Variable},
 };
 
-use crate::exit::Exit;
+use crate::{exit::Exit, fatal};
 
-/// What the arguments ask for.
-pub(crate) enum Command {
-    /// Nothing: serve.
-    Serve,
-    /// Print this and leave.
-    Print(String),
-    /// This is wrong with them.
-    Wrong(String),
-}
-
-/// Reads the arguments after the program's name.
-pub(crate) fn parse<E: Engine>(mut arguments: impl Iterator<Item = OsString>) -> Command {
-    let Some(argument) = arguments.next() else { return Command::Serve };
-    match argument.to_str() {
-        Some("--help" | "-h") => Command::Print(help::<E>()),
-        Some("--version" | "-V") => {
-            Command::Print(format!("funchost-{} {}\n", E::NAME, env!("CARGO_PKG_VERSION")))
+/// Answers the arguments after the program's name, if there are any: `None` means to serve.
+pub(crate) fn answer(
+    name: &str,
+    capabilities: &[Capability],
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Option<Exit> {
+    let argument = arguments.next()?;
+    Some(match argument.to_str() {
+        Some("--help" | "-h") => print(&help(name)),
+        Some("--version" | "-V") => print(&format!("funchost-{name} {}\n", env!("CARGO_PKG_VERSION"))),
+        Some("--describe") => print(&describe(name, capabilities)),
+        _ => {
+            let problem = format!(
+                "argument \"{}\" is not known; allowed: --help, --version, --describe, or none to serve",
+                argument.to_string_lossy().escape_debug()
+            );
+            fatal::exit(name, Exit::Usage, &problem)
         }
-        Some("--describe") => Command::Print(describe::<E>()),
-        _ => Command::Wrong(format!(
-            "argument \"{}\" is not known; allowed: --help, --version, --describe, or none to serve",
-            argument.to_string_lossy().escape_debug()
-        )),
-    }
+    })
 }
 
 /// Writes to standard output; a reader that has gone is no error of ours.
-pub(crate) fn print(text: &str) -> Exit {
+fn print(text: &str) -> Exit {
     let _ = std::io::stdout().write_all(text.as_bytes());
     Exit::Done
 }
 
 /// What tools read: name, versions and promises.
-fn describe<E: Engine>() -> String {
-    let mut capabilities = E::CAPABILITIES.to_vec();
+fn describe(name: &str, capabilities: &[Capability]) -> String {
+    let mut capabilities = capabilities.to_vec();
     capabilities.sort_unstable();
     let description = serde_json::json!({
-        "name": format!("funchost-{}", E::NAME),
+        "name": format!("funchost-{name}"),
         "version": env!("CARGO_PKG_VERSION"),
-        "language": E::NAME,
+        "language": name,
         "contract": CONTRACT_VERSION,
         "capabilities": capabilities,
     });
     format!("{description:#}\n")
 }
 
-fn help<E: Engine>() -> String {
-    let name = E::NAME;
+fn help(name: &str) -> String {
     let mut text = format!(
         "funchost-{name} {}: loads a function and serves it over HTTP.\n\n\
          Usage: funchost-{name} [--help | --version | --describe]\n\n\

@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use contract::{
-    Engine,
-    env::{self, Variables},
-};
+use contract::env::{self, Variables};
 
 use crate::{config::Environment, exit::Exit};
 
@@ -18,8 +15,8 @@ use crate::{config::Environment, exit::Exit};
 const KEPT: usize = 4096;
 
 /// Reports and says how to exit.
-pub(crate) fn exit<E: Engine>(exit: Exit, message: &str) -> Exit {
-    report(&format!("funchost-{}", E::NAME), message);
+pub(crate) fn exit(name: &str, exit: Exit, message: &str) -> Exit {
+    report(&format!("funchost-{name}"), message);
     exit
 }
 

@@ -20,9 +20,9 @@ mod signals;
 
 use std::time::Instant;
 
-use contract::Engine;
+use contract::{Capability, Engine};
 
-use crate::{cli::Command, config::Config, log::Log, signals::Signals};
+use crate::{config::Config, log::Log, signals::Signals};
 pub use crate::{config::Environment, exit::Exit, fatal::report as report_fatal};
 
 /// Runs a host from its first instruction to its last; `main` returns what this returns.
@@ -31,20 +31,24 @@ pub use crate::{config::Environment, exit::Exit, fatal::report as report_fatal};
 pub fn run<E: Engine>() -> Exit {
     let started = Instant::now();
     let signals = Signals::block();
-    match cli::parse::<E>(std::env::args_os().skip(1)) {
-        Command::Serve => {}
-        Command::Print(text) => return cli::print(&text),
-        Command::Wrong(problem) => return fatal::exit::<E>(Exit::Usage, &problem),
+    if let Some(exit) = answer_arguments(E::NAME, E::CAPABILITIES) {
+        return exit;
     }
     let (config, settings) = match Config::read(E::NAME, &Environment) {
         Ok(read) => read,
         Err(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            return fatal::exit::<E>(Exit::Usage, &lines.join("\n"));
+            return fatal::exit(E::NAME, Exit::Usage, &lines.join("\n"));
         }
     };
     let log = Log::start(&config.log);
     let exit = signals.forward(|stop| serve::on_own_thread::<E>(config, settings, &log, started, stop));
     drop(log);
     exit
+}
+
+/// Answers the command line's arguments, if there are any; `None` means to serve. [`run`] begins with it; a launcher
+/// that has to find its language before it can run calls it first, so that asking needs no language.
+pub fn answer_arguments(name: &str, capabilities: &[Capability]) -> Option<Exit> {
+    cli::answer(name, capabilities, std::env::args_os().skip(1))
 }

@@ -45,7 +45,7 @@ pub(crate) fn on_own_thread<E: Engine>(
                     exit
                 }
                 Err(error) => {
-                    fatal::exit::<E>(Exit::Internal, &format!("cannot start threads for I/O: {error}"))
+                    fatal::exit(E::NAME, Exit::Internal, &format!("cannot start threads for I/O: {error}"))
                 }
             }));
         finish.with(served.unwrap_or(Exit::Internal));
@@ -81,7 +81,7 @@ async fn serve<E: Engine>(
         Ok(listener) => listener,
         Err(error) => {
             let message = format!("cannot listen on {}: {error} (FUNC_ADDRESS, FUNC_PORT)", config.listen);
-            return fatal::exit::<E>(Exit::Listen, &message);
+            return fatal::exit(E::NAME, Exit::Listen, &message);
         }
     };
     tracing::info!("listening on {}", listener.address);
@@ -102,8 +102,8 @@ async fn serve<E: Engine>(
             () = listener.accept(&connections) => {}
             loaded = &mut loading, if app.lifecycle.phase() == Phase::Loading => match loaded {
                 Ok(Ok(engine)) => ready(&app, engine, started),
-                Ok(Err(error)) => return fatal::exit::<E>(exit_of(&error), &error.to_string()),
-                Err(_) => return fatal::exit::<E>(Exit::Internal, "the engine panicked while it loaded the function"),
+                Ok(Err(error)) => return fatal::exit(E::NAME, exit_of(&error), &error.to_string()),
+                Err(_) => return fatal::exit(E::NAME, Exit::Internal, "the engine panicked while it loaded the function"),
             },
             _ = &mut stop => break,
         }
