@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod contract;
+mod http2;
 mod limits;
 mod slow;
 mod strict;
@@ -10,6 +11,7 @@ mod strict;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use testkit::FakeEngine;
+use tokio::io::DuplexStream;
 
 use self::client::Client;
 use super::{connection, router::App, service::Front};
@@ -51,11 +53,16 @@ impl TestHost {
 
     /// A new connection that takes so many bytes before the host has to wait for the client.
     fn connect_with_buffer(&self, bytes: usize) -> Client {
+        Client::new(self.pipe(bytes))
+    }
+
+    /// The client's end of a new connection.
+    fn pipe(&self, bytes: usize) -> DuplexStream {
         let (near, far) = tokio::io::duplex(bytes);
         let protocols = Arc::new(connection::protocols(&self.app.config.wire));
         let remote = ([127, 0, 0, 1], 4711).into();
         tokio::spawn(connection::serve(self.front.clone(), protocols, far, remote));
-        Client::new(near)
+        near
     }
 
     /// The value of a metric's sample, `name{labels}` as it stands in the text.
