@@ -25,6 +25,10 @@ use contract::{Capability, Engine};
 use crate::{config::Config, log::Log, signals::Signals};
 pub use crate::{config::Environment, exit::Exit, fatal::report as report_fatal};
 
+/// Every binary that links the host gets this allocator: requests make many small, short-lived objects.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs a host from its first instruction to its last; `main` returns what this returns.
 ///
 /// Called on the main thread, before any other thread is started.

@@ -1,8 +1,9 @@
 //! A function's reply as a response: what the contract adds, and what a function may not set.
 
-use axum::body::Body;
 use contract::Reply;
 use http::{HeaderMap, HeaderName, Response, header};
+
+use super::body::Outgoing;
 
 /// Fields that describe one connection or one framing, which are the server's to choose (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -19,7 +20,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Takes over status and headers; the body is added by the caller.
-pub(super) fn response(reply: &mut Reply, body: Body) -> Response<Body> {
+pub(super) fn response(reply: &mut Reply, body: Outgoing) -> Response<Outgoing> {
     let mut headers = std::mem::take(&mut reply.headers);
     sanitize(&mut headers);
     let mut response = Response::new(body);
@@ -68,7 +69,7 @@ mod tests {
         ] {
             reply.append_header(name.as_bytes(), value.as_bytes()).unwrap();
         }
-        let response = response(&mut reply, Body::empty());
+        let response = response(&mut reply, Outgoing::empty());
         let left: Vec<_> =
             response.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(left, [("set-cookie", "a=1"), ("set-cookie", "b=2")]);

@@ -86,29 +86,57 @@ impl Drop for Streamed {
     }
 }
 
+/// What a response carries. The function's answers go their own way so that they are not boxed on it.
+pub(super) enum Outgoing {
+    /// All of it, or nothing any more.
+    Whole(Option<Bytes>),
+    /// Piece by piece.
+    Streamed(Box<Streamed>),
+    /// An answer of the host's own routes.
+    Routed(axum::body::Body),
+}
+
+impl Outgoing {
+    pub(super) fn empty() -> Self {
+        Self::Whole(None)
+    }
+}
+
+impl From<Bytes> for Outgoing {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
 /// The outermost body of every response: counts what is sent and, when it is dropped, lets the request be recorded
 /// and the connection be idle again.
 pub(super) struct Tracked {
-    body: axum::body::Body,
+    body: Outgoing,
     record: Arc<Record>,
     _busy: Busy,
 }
 
 impl Tracked {
-    pub(super) fn new(body: axum::body::Body, record: Arc<Record>, busy: Busy) -> Self {
+    pub(super) fn new(body: Outgoing, record: Arc<Record>, busy: Busy) -> Self {
         Self { body, record, _busy: busy }
     }
 }
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 impl Body for Tracked {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Cause;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        let frame = match &mut self.body {
+            Outgoing::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Outgoing::Streamed(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| Ok(frame?)),
+            Outgoing::Routed(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| Ok(frame?)),
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
@@ -118,10 +146,20 @@ impl Body for Tracked {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Outgoing::Whole(bytes) => bytes.is_none(),
+            Outgoing::Streamed(_) => false,
+            Outgoing::Routed(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Outgoing::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Outgoing::Streamed(_) => SizeHint::default(),
+            Outgoing::Routed(body) => body.size_hint(),
+        }
     }
 }

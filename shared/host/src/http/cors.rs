@@ -1,8 +1,9 @@
 //! Cross-origin requests: the host answers preflights, and lets every origin read what the function answers unless
 //! the function says otherwise.
 
-use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+
+use super::body::Outgoing;
 
 /// A preflight is an OPTIONS request that asks about a method; any other OPTIONS request is the function's.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
@@ -10,8 +11,8 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// Allows what was asked for.
-pub(super) fn preflight(asked: &HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+pub(super) fn preflight(asked: &HeaderMap) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::empty());
     let headers = response.headers_mut();
     allow_any_origin(headers);
     for (question, answer) in [

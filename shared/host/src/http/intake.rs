@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use contract::Body;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::{inflate, problem::Problem};
@@ -13,7 +14,7 @@ use crate::config::WireLimits;
 
 /// Reads the whole body and undoes its compression. The headers are left saying what the function gets.
 pub(super) async fn read(
-    mut body: axum::body::Body,
+    mut body: Incoming,
     headers: &mut HeaderMap,
     limits: &WireLimits,
     deadline: Instant,
@@ -51,7 +52,7 @@ pub(super) async fn read(
 
 /// The next piece, unless the client stalls or the deadline comes.
 async fn next(
-    body: &mut axum::body::Body,
+    body: &mut Incoming,
     patience: Duration,
     deadline: Instant,
 ) -> Result<Option<Frame<Bytes>>, Problem> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use bytes::Bytes;
 use contract::{Failure, HandlerError};
 use http::{HeaderValue, Response, StatusCode, header};
 
+use super::body::Outgoing;
 use crate::{call::Full, metrics::Rejected};
 
 /// Everything that can be wrong with a request or a call.
@@ -158,10 +159,10 @@ impl Problem {
     }
 
     /// The response, without what every response gets later (request id, CORS).
-    pub(crate) fn response(&self, detail: bool) -> Response<Body> {
+    pub(crate) fn response(&self, detail: bool) -> Response<Outgoing> {
         let mut text = self.public(detail);
         text.push('\n');
-        let mut response = Response::new(Body::from(text));
+        let mut response = Response::new(Outgoing::from(Bytes::from(text)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -13,9 +13,9 @@ use axum::{
     routing::get,
 };
 use contract::Engine;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{function, problem::Problem};
+use super::{body::Outgoing, problem::Problem};
 use crate::{
     call::{Admission, Record},
     config::Config,
@@ -57,7 +57,7 @@ impl<E: Engine> App<E> {
     }
 
     /// Counts and logs a problem and makes the response for it.
-    pub(super) fn refuse(&self, problem: &Problem, record: &Record) -> Response {
+    pub(super) fn refuse(&self, problem: &Problem, record: &Record) -> http::Response<Outgoing> {
         if let Some(reason) = problem.rejected() {
             self.metrics.rejected(reason);
         }
@@ -66,13 +66,23 @@ impl<E: Engine> App<E> {
     }
 }
 
-/// GET and HEAD of three paths are the host's; every other method and path is the function's.
+/// GET and HEAD of these paths are the host's; every other method and path is the function's.
+const HEALTHZ: &str = "/healthz";
+const READYZ: &str = "/readyz";
+const METRICS: &str = "/metrics";
+
+/// Whether a request is the host's. The function's requests, which are nearly all, do not pass through the router:
+/// its boxing and matching costs a tenth of the time that the host has for one.
+pub(super) fn is_hosts(method: &Method, path: &str) -> bool {
+    matches!(path, HEALTHZ | READYZ | METRICS) && (method == Method::GET || method == Method::HEAD)
+}
+
+/// The host's own routes.
 pub(super) fn routes<E: Engine>(app: Arc<App<E>>) -> Router {
     Router::new()
-        .route("/healthz", get(healthz::<E>).fallback(function::call::<E>))
-        .route("/readyz", get(readyz::<E>).fallback(function::call::<E>))
-        .route("/metrics", get(metrics::<E>).fallback(function::call::<E>))
-        .fallback(function::call::<E>)
+        .route(HEALTHZ, get(healthz::<E>))
+        .route(READYZ, get(readyz::<E>))
+        .route(METRICS, get(metrics::<E>))
         .with_state(app)
 }
 

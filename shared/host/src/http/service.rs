@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
-    body::Tracked,
-    function::Arrival,
+    body::{Outgoing, Tracked},
+    function::{self, Arrival},
     problem::Problem,
-    router::{App, routes},
+    router::{App, is_hosts, routes},
     strict,
     wire::Wire,
 };
@@ -63,10 +63,13 @@ impl<E: Engine> Front<E> {
         };
         let mut response = match problem {
             Some(problem) => app.refuse(&problem, &record),
+            None if is_hosts(request.method(), request.uri().path()) => {
+                let routed = self.router.clone().call(request).await;
+                routed.unwrap_or_else(|never| match never {}).map(Outgoing::Routed)
+            }
             None => {
-                request.extensions_mut().insert(Arrival { record: record.clone(), remote, deadline });
-                let routed = self.router.clone().call(request.map(axum::body::Body::new)).await;
-                routed.unwrap_or_else(|never| match never {})
+                let arrival = Arrival { record: record.clone(), remote, deadline };
+                function::call(app, arrival, request).await
             }
         };
 

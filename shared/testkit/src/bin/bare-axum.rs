@@ -1,6 +1,9 @@
 //! The floor for benchmarks of the core: axum alone, with the same routes as a host and an answer like that of the
 //! fake engine. Listens on the loopback port given as its only argument.
 
+// For its allocator: both sides of the comparison use the same one.
+use host as _;
+
 use axum::{Router, http::header, routing::get};
 
 fn main() -> std::io::Result<()> {
