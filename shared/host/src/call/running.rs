@@ -65,6 +65,10 @@ impl Watch {
 }
 
 /// How a call ended, seen from the one who waits for it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the rule, and boxing it would cost every call"
+)]
 pub(crate) enum Ended {
     /// The engine is done, or streams its reply.
     Replied(Result<Reply, HandlerError>, Watch),

@@ -37,7 +37,7 @@ impl Streamed {
         Self { stream, watch: Some(watch), record, timeout, timer }
     }
 
-    fn fail(&mut self, problem: Problem) -> HandlerError {
+    fn fail(&mut self, problem: &Problem) -> HandlerError {
         problem.log(&self.record.ids);
         self.record.ended(Outcome::Failed);
         HandlerError::Stopped
@@ -61,7 +61,7 @@ impl Body for Streamed {
                 Some(Ok(data)) => Some(Ok(Frame::data(data))),
                 Some(Err(error)) => {
                     this.watch = None;
-                    Some(Err(this.fail(Problem::Handler(error))))
+                    Some(Err(this.fail(&Problem::Handler(error))))
                 }
                 None => {
                     this.watch = None;
@@ -74,7 +74,7 @@ impl Body for Streamed {
             watch.cancel(CancelReason::Deadline, None);
         }
         let timeout = this.timeout;
-        Poll::Ready(Some(Err(this.fail(Problem::TimedOut(timeout)))))
+        Poll::Ready(Some(Err(this.fail(&Problem::TimedOut(timeout)))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The facts of an access line.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use contract::CallIds;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
@@ -32,11 +32,6 @@ impl AccessLine {
 
     /// Writes the line; the order of the fields is the order in the text format.
     pub(crate) fn write(&self, status: u16, bytes: u64, took: Duration, ids: &CallIds) {
-        let visible = |value: &Option<HeaderValue>| {
-            value
-                .as_ref()
-                .map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
         tracing::info!(
             target: ACCESS,
             remote = %self.remote.ip(),
@@ -45,13 +40,17 @@ impl AccessLine {
             protocol = protocol(self.version),
             status,
             bytes,
-            referer = visible(&self.referer),
-            user_agent = visible(&self.agent),
+            referer = &*lossy(&self.referer),
+            user_agent = &*lossy(&self.agent),
             duration = took.as_secs_f64(),
             request_id = ids.request_id.as_str(),
             trace_id = %TraceId(ids),
         );
     }
+}
+
+fn lossy(value: &Option<HeaderValue>) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_ref().map_or(&[], HeaderValue::as_bytes))
 }
 
 fn protocol(version: Version) -> &'static str {

@@ -125,13 +125,10 @@ impl Output for FunctionLog {
     fn line(&self, line: OutputLine<'_>) {
         let request_id = line.call.map(|ids| ids.request_id.as_str());
         let trace_id = line.call.map(|ids| TraceId(ids).to_string());
+        let text = line.text;
         match line.stream {
-            OutputStream::Stdout => {
-                tracing::info!(target: FUNCTION_STDOUT, request_id, trace_id, "{}", line.text)
-            }
-            OutputStream::Stderr => {
-                tracing::info!(target: FUNCTION_STDERR, request_id, trace_id, "{}", line.text)
-            }
+            OutputStream::Stdout => tracing::info!(target: FUNCTION_STDOUT, request_id, trace_id, "{text}"),
+            OutputStream::Stderr => tracing::info!(target: FUNCTION_STDERR, request_id, trace_id, "{text}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The text format: Apache's combined format with duration and request id for requests, what the function prints as
 //! it printed it, and a time, a level and fields for the host's own lines.
 
-use std::fmt::{self, Write};
+use std::{cell::RefCell, fmt, time::SystemTime};
 
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use tracing::{
@@ -46,24 +46,51 @@ fn now(format: &[BorrowedFormatItem<'_>]) -> String {
     OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 
+/// The time in the access line, made once per second and thread.
+fn write_clf_time(out: &mut Writer<'_>) -> fmt::Result {
+    thread_local!(static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) });
+    let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != second {
+            (*last, *text) = (second, now(CLF_TIME));
+        }
+        out.write_str(text)
+    })
+}
+
 /// `remote - - [time] "method path protocol" status bytes "referer" "agent" seconds request-id`
 ///
-/// Relies on the fields coming in the order in which [`super::AccessLine`] names them.
+/// Relies on the fields coming in the order in which [`super::AccessLine`] names them. Written without format
+/// strings where it can be: there is one of these lines per request.
 struct Combined<'a, 'w> {
     out: &'a mut Writer<'w>,
 }
 
+impl Combined<'_, '_> {
+    fn text(&mut self, field: &str, value: &str) -> fmt::Result {
+        let (before, after) = match field {
+            "method" => ("\"", " "),
+            "path" => ("", " "),
+            "protocol" => ("", "\""),
+            "referer" | "user_agent" => (" \"", "\""),
+            "request_id" => (" ", ""),
+            _ => return Ok(()),
+        };
+        self.out.write_str(before)?;
+        write_quoted(self.out, value)?;
+        self.out.write_str(after)
+    }
+
+    fn remote(&mut self, value: &dyn fmt::Debug) -> fmt::Result {
+        write!(self.out, "{value:?} - - [")?;
+        write_clf_time(self.out)?;
+        self.out.write_str("] ")
+    }
+}
+
 impl Visit for Combined<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let value = Quoted(value);
-        let _ = match field.name() {
-            "method" => write!(self.out, "\"{value} "),
-            "path" => write!(self.out, "{value} "),
-            "protocol" => write!(self.out, "{value}\""),
-            "referer" | "user_agent" => write!(self.out, " \"{value}\""),
-            "request_id" => write!(self.out, " {value}"),
-            _ => Ok(()),
-        };
+        let _ = self.text(field.name(), value);
     }
 
     fn record_u64(&mut self, _: &Field, value: u64) {
@@ -76,25 +103,24 @@ impl Visit for Combined<'_, '_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "remote" {
-            let _ = write!(self.out, "{value:?} - - [{}] ", now(CLF_TIME));
+            let _ = self.remote(value);
         }
     }
 }
 
 /// Clients choose these texts: nothing in them may end the quotes or the line.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let safe = |c: char| c != '"' && c != '\\' && !c.is_control();
-        if self.0.chars().all(safe) {
-            return f.write_str(self.0);
-        }
-        for c in self.0.chars() {
-            if safe(c) { f.write_char(c)? } else { write!(f, "\\x{:02x}", u32::from(c))? }
-        }
-        Ok(())
+fn write_quoted(out: &mut Writer<'_>, text: &str) -> fmt::Result {
+    let unsafe_byte = |b: u8| matches!(b, b'"' | b'\\' | 0x00..=0x1f | 0x7f);
+    if !text.bytes().any(unsafe_byte) {
+        return out.write_str(text);
     }
+    for c in text.chars() {
+        match u8::try_from(c) {
+            Ok(byte) if unsafe_byte(byte) => write!(out, "\\x{byte:02x}")?,
+            _ => out.write_char(c)?,
+        }
+    }
+    Ok(())
 }
 
 /// The message alone.
