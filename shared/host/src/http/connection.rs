@@ -20,6 +20,9 @@ use crate::{config::WireLimits, lifecycle::Phase, metrics::Rejected};
 /// a message, is met first.
 const BUFFER_MARGIN: usize = 4;
 
+/// The parser takes no smaller buffer.
+const SMALLEST_BUFFER: usize = 8192;
+
 /// Concurrent HTTP/2 streams of one connection.
 const MOST_STREAMS: u32 = 256;
 
@@ -31,7 +34,7 @@ pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // The wire's own watch tells an idle connection from a half-sent head, which the library's timer does not.
         .header_read_timeout(None)
-        .max_buf_size(limits.head * BUFFER_MARGIN);
+        .max_buf_size((limits.head * BUFFER_MARGIN).max(SMALLEST_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -21,7 +21,19 @@ pub(super) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Problem
     if size > limit {
         return Err(Problem::HeadTooLarge(size, limit));
     }
+    check_coding(request.headers())?;
     check_host(request)
+}
+
+/// The parser asks only that `chunked` comes last. What lies below it would reach the function undecoded.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(coding.as_bytes()).escape_debug().to_string();
+    Err(Problem::Malformed(format!("transfer coding \"{shown}\" is not known; allowed: chunked, once")))
 }
 
 /// RFC 9112 section 3.2: exactly one Host in HTTP/1.1; with HTTP/2 the authority stands for it.

@@ -36,7 +36,8 @@ pub(super) struct Wire {
     idle_since: AtomicU64,
     head_since: AtomicU64,
     blocked_since: AtomicU64,
-    /// The head of the next request, as it came, while no request is being answered.
+    /// The head of the next request, as it came, while no request is being answered. A head that was pipelined
+    /// behind a request is not in it: there the parser's own way, chunked wins and the connection ends, has to do.
     head: Mutex<Vec<u8>>,
     head_limit: usize,
 }

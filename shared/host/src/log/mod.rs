@@ -59,6 +59,7 @@ impl Log {
         };
         // A second start in one process happens in tests only; the first log stays.
         let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+        std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of the host: {panic}")));
         Self { _guards: [out_guard, err_guard], dropped }
     }
 

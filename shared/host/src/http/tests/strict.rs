@@ -43,6 +43,9 @@ async fn ambiguous_lengths() {
         "Content-Length: 3\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: gzip",
         "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
     ] {
         refused(400, format!("POST / HTTP/1.1\r\nHost: a\r\n{lengths}\r\n\r\nabc")).await;
     }
@@ -99,6 +102,14 @@ async fn a_head_below_the_limits_is_no_problem() {
     let many = (0..90).map(|n| format!("X-{n}: {}\r\n", "a".repeat(500))).collect::<String>();
     let answer = host.connect().request(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")).await;
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_smallest_head_limit_works() {
+    let host = host(&[("FUNC_HEADER_MAX", "1024")]);
+    assert_eq!(host.connect().get("/").await.status, 200);
+    let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(1024));
+    assert_eq!(host.connect().request(&large).await.status, 431);
 }
 
 #[tokio::test(start_paused = true)]
