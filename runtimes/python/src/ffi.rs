@@ -1,0 +1,261 @@
+//! Everything of the library that the compiler cannot check.
+//!
+//! Most of Python's C interface is reached through pyo3. Here is what pyo3 leaves out of the limited API although
+//! every CPython exports it unchanged since 3.7 (contexts) or 3.8 (initialisation), and what has to happen before
+//! pyo3 may be used.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void},
+    ptr,
+};
+
+use libloading::os::unix::{Library, Symbol};
+use pyo3::{
+    ffi::{self, PyObject},
+    prelude::*,
+    types::PyType,
+};
+
+unsafe extern "C" {
+    fn PyContext_New() -> *mut PyObject;
+    fn PyContext_Enter(context: *mut PyObject) -> c_int;
+    fn PyContext_Exit(context: *mut PyObject) -> c_int;
+    fn PyContextVar_Get(var: *mut PyObject, default: *mut PyObject, value: *mut *mut PyObject) -> c_int;
+    fn PyContextVar_Set(var: *mut PyObject, value: *mut PyObject) -> *mut PyObject;
+}
+
+/// What the launcher calls. `program` is the Python executable to behave like, null when there is none.
+///
+/// # Safety
+/// `program` is null or a C string.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn funchost_python_main(program: *const c_char) -> c_int {
+    let program = (!program.is_null()).then(|| {
+        // SAFETY: not null, and the caller promises a C string.
+        unsafe { CStr::from_ptr(program) }.to_owned()
+    });
+    // A panic must not unwind into the launcher's frames: they were compiled apart from these.
+    std::panic::catch_unwind(|| crate::run(program)).unwrap_or(host::Exit::Internal).code().into()
+}
+
+/// Room for a `PyPreConfig` of any version; it has had ten integers so far.
+#[repr(C, align(16))]
+struct PreConfig([u8; 512]);
+
+/// `PyStatus`, unchanged since it was introduced with 3.8.
+#[repr(C)]
+struct Status {
+    kind: c_int,
+    function: *const c_char,
+    message: *const c_char,
+    exit_code: c_int,
+}
+
+impl Status {
+    fn check(&self, doing: &str) -> Result<(), String> {
+        if self.kind == 0 {
+            return Ok(());
+        }
+        let message = (!self.message.is_null()).then(|| {
+            // SAFETY: CPython gives static C strings.
+            unsafe { CStr::from_ptr(self.message) }.to_string_lossy()
+        });
+        Err(format!("{doing}: {}", message.as_deref().unwrap_or("no reason given")))
+    }
+}
+
+/// Initialises the interpreter as the executable `program` would, in the calling thread, and detaches from it.
+///
+/// It sets no signal handlers and takes no arguments. Like the executable, and unlike a plain `Py_Initialize`, it
+/// uses UTF-8 where the environment names no locale: containers usually name none.
+pub(crate) fn initialize(program: Option<&CStr>) -> Result<(), String> {
+    let python = Library::this();
+    preinitialize(&python)?;
+    // Deprecated in favour of structures whose layout is not stable; gone where the new opaque one exists.
+    let by_name = function::<unsafe extern "C" fn(*const libc::wchar_t)>(&python, c"Py_SetProgramName");
+    match (program, by_name) {
+        (Some(program), Some(set)) => {
+            let wide = wide(program);
+            // SAFETY: the interpreter is not initialised; the string is leaked, so it lives as long as Python needs.
+            unsafe { set(Box::leak(wide.into_boxed_slice()).as_ptr()) };
+        }
+        (Some(program), None) => return initialize_with_config(&python, program),
+        (None, _) => {}
+    }
+    // SAFETY: called once, in the thread that becomes Python's main thread. On failure Python ends the process
+    // itself, with its own message.
+    unsafe { ffi::Py_InitializeEx(0) };
+    // SAFETY: this thread holds the interpreter, which it has just initialised. The state stays this thread's own
+    // and is found again when it attaches.
+    unsafe { ffi::PyEval_SaveThread() };
+    Ok(())
+}
+
+fn preinitialize(python: &Library) -> Result<(), String> {
+    let defaults = needed::<unsafe extern "C" fn(*mut PreConfig)>(python, c"PyPreConfig_InitPythonConfig")?;
+    let apply = needed::<unsafe extern "C" fn(*const PreConfig) -> Status>(python, c"Py_PreInitialize")?;
+    let mut config = PreConfig([0; 512]);
+    // SAFETY: the structure is filled in whole by this function and is smaller than the room given.
+    unsafe { defaults(&raw mut config) };
+    // SAFETY: the configuration is what the function above made.
+    let status = unsafe { apply(&raw const config) };
+    status.check("Python refuses its environment")
+}
+
+/// The way since 3.14, the only one since 3.15: options by name.
+fn initialize_with_config(python: &Library, program: &CStr) -> Result<(), String> {
+    type Config = *mut c_void;
+    let create = needed::<unsafe extern "C" fn() -> Config>(python, c"PyInitConfig_Create")?;
+    let free = needed::<unsafe extern "C" fn(Config)>(python, c"PyInitConfig_Free")?;
+    let set_number =
+        needed::<unsafe extern "C" fn(Config, *const c_char, i64) -> c_int>(python, c"PyInitConfig_SetInt")?;
+    let set_text = needed::<unsafe extern "C" fn(Config, *const c_char, *const c_char) -> c_int>(
+        python,
+        c"PyInitConfig_SetStr",
+    )?;
+    let error = needed::<unsafe extern "C" fn(Config, *mut *const c_char) -> c_int>(
+        python,
+        c"PyInitConfig_GetError",
+    )?;
+    let start = needed::<unsafe extern "C" fn(Config) -> c_int>(python, c"Py_InitializeFromInitConfig")?;
+
+    // SAFETY: takes nothing; gives null when memory is short.
+    let config = unsafe { create() };
+    if config.is_null() {
+        return Err("Python has no memory for its configuration".to_owned());
+    }
+    // The defaults are those of an isolated interpreter; these make it an ordinary one.
+    let numbers = [
+        (c"isolated", 0),
+        (c"use_environment", 1),
+        (c"user_site_directory", 1),
+        (c"safe_path", 0),
+        (c"pathconfig_warnings", 0),
+        (c"install_signal_handlers", 0),
+        (c"parse_argv", 0),
+    ];
+    // SAFETY: a live configuration and C strings.
+    let set = numbers.iter().all(|(name, value)| unsafe { set_number(config, name.as_ptr(), *value) } == 0);
+    // SAFETY: as above.
+    let set = set && unsafe { set_text(config, c"program_name".as_ptr(), program.as_ptr()) } == 0;
+    // SAFETY: a live configuration; called once, in the thread that becomes Python's main thread.
+    let started = set && unsafe { start(config) } == 0;
+    let mut message: *const c_char = ptr::null();
+    // SAFETY: a live configuration and room for the pointer.
+    let failed = !started && unsafe { error(config, &raw mut message) } != 0 && !message.is_null();
+    let reason = failed.then(|| {
+        // SAFETY: a C string that lives until the configuration is freed, below.
+        unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+    });
+    // SAFETY: not used after this.
+    unsafe { free(config) };
+    if !started {
+        return Err(format!(
+            "Python cannot be initialised: {}",
+            reason.as_deref().unwrap_or("no reason given")
+        ));
+    }
+    // SAFETY: this thread holds the interpreter, which it has just initialised.
+    unsafe { ffi::PyEval_SaveThread() };
+    Ok(())
+}
+
+/// A function of the libpython in this process, if it has it.
+fn function<F: Copy>(python: &Library, name: &CStr) -> Option<F> {
+    // SAFETY: every caller gives the type that CPython's headers declare for the name.
+    let symbol: Symbol<F> = unsafe { python.get(name) }.ok()?;
+    Some(*symbol)
+}
+
+fn needed<F: Copy>(python: &Library, name: &CStr) -> Result<F, String> {
+    function(python, name).ok_or_else(|| format!("libpython has no {}", name.to_string_lossy()))
+}
+
+/// Bytes of the file system as Python wants them for its own name, with a zero at the end. Before the locale is
+/// known, only UTF-8 can be meant.
+fn wide(text: &CStr) -> Vec<libc::wchar_t> {
+    text.to_string_lossy().chars().map(|c| c as libc::wchar_t).chain([0]).collect()
+}
+
+/// What Python calls this thread.
+pub(crate) fn thread_ident(_attached: Python<'_>) -> c_ulong {
+    // SAFETY: has no preconditions.
+    unsafe { ffi::PyThread_get_thread_ident() }
+}
+
+/// Makes `exception` be raised in the thread `ident` at its next bytecode; `None` takes back one that waits.
+pub(crate) fn raise_in(_attached: Python<'_>, ident: c_ulong, exception: Option<&Bound<'_, PyType>>) {
+    let exception = exception.map_or(ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: this thread is attached; the exception is a class or null. An unknown thread is no error.
+    unsafe { ffi::PyThreadState_SetAsyncExc(ident as c_long, exception) };
+}
+
+/// An instance of a class of ours, made without calling its `__new__` and `__init__`, whose slot `name` holds
+/// `value`.
+pub(crate) fn instance_with<'py>(
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, pyo3::types::PyString>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: the class was made by a `class` statement without `__new__`, so this is what calling it would do.
+    let made = unsafe { ffi::PyType_GenericAlloc(class.as_type_ptr(), 0) };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, made) }?;
+    // SAFETY: three live objects.
+    let set = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
+    if set == 0 { Ok(object) } else { Err(PyErr::fetch(py)) }
+}
+
+/// A fresh `contextvars.Context`, current until [`leave`](Self::leave).
+pub(crate) struct CallContext<'py>(Bound<'py, PyAny>);
+
+impl<'py> CallContext<'py> {
+    /// Enters a new context in which `var` has `value`.
+    pub(crate) fn enter(var: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = var.py();
+        // SAFETY: this thread is attached.
+        let new = unsafe { PyContext_New() };
+        // SAFETY: a new reference, or null with an exception set.
+        let context = unsafe { Bound::from_owned_ptr_or_err(py, new) }?;
+        // SAFETY: a live context that no thread has entered.
+        if unsafe { PyContext_Enter(context.as_ptr()) } != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        let entered = Self(context);
+        // SAFETY: a live variable and a live value.
+        let token = unsafe { PyContextVar_Set(var.as_ptr(), value.as_ptr()) };
+        // SAFETY: a new reference, or null with an exception set.
+        match unsafe { Bound::from_owned_ptr_or_err(py, token) } {
+            Ok(_) => Ok(entered),
+            Err(error) => {
+                entered.leave();
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes back to the context that was current before.
+    pub(crate) fn leave(self) {
+        let py = self.0.py();
+        // SAFETY: this very context was entered by this thread.
+        if unsafe { PyContext_Exit(self.0.as_ptr()) } != 0 {
+            // User code left it before us; there is nothing to go back to.
+            drop(PyErr::fetch(py));
+        }
+    }
+}
+
+/// The value of a `contextvars.ContextVar` here and now.
+pub(crate) fn context_value<'py>(var: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let py = var.py();
+    let mut value = ptr::null_mut();
+    // SAFETY: a live variable, no default, and room for the result.
+    let found = unsafe { PyContextVar_Get(var.as_ptr(), ptr::null_mut(), &raw mut value) };
+    if found != 0 {
+        drop(PyErr::fetch(py));
+        return None;
+    }
+    // SAFETY: a new reference, or null when the variable has no value.
+    unsafe { Bound::from_owned_ptr_or_opt(py, value) }
+}
