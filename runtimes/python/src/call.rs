@@ -14,7 +14,7 @@ use contract::{Body, CallIds, HandlerError, Invocation, Place, Reply};
 use http::{HeaderMap, Method, Uri, Version};
 use pyo3::{prelude::*, types::PyType};
 
-use crate::{ffi, output::Lines, pipe::Pipe};
+use crate::{bell::BELL, ffi, output::Lines, pipe::Pipe};
 
 /// One call. The thread that polls for the answer, the thread that runs the user code and the interrupter share it.
 pub(crate) struct Call {
@@ -65,6 +65,7 @@ struct Answer {
     value: Option<Result<Answered, HandlerError>>,
     waker: Option<Waker>,
     pipe: Option<Arc<Pipe>>,
+    place: Option<Place>,
 }
 
 /// The head of an answer, with its body unless that is streamed.
@@ -136,10 +137,7 @@ impl Call {
         progress.stop = true;
         match progress.stage {
             Stage::Waiting => {
-                progress.stage = Stage::Over;
-                let place = progress.place.take();
                 drop(progress);
-                drop(place);
                 self.fail(HandlerError::Stopped);
                 false
             }
@@ -168,54 +166,67 @@ impl Call {
         }
     }
 
-    /// The user code is done. Called by the thread that ran it, before that runs anything else.
-    pub(crate) fn over(&self, py: Python<'_>) {
+    /// The user code is done, and this is its answer, or the end of a streamed one. Called by the thread that ran it,
+    /// before that runs anything else.
+    pub(crate) fn settle(&self, py: Python<'_>, result: Result<Reply, HandlerError>) {
         self.leaves(py, Stage::Over);
-        let place = lock(&self.progress).place.take();
-        drop(place);
+        self.finish(result);
     }
 
-    /// Gives the whole answer.
-    pub(crate) fn reply(&self, reply: Reply) {
-        self.settle(Ok(Answered { reply, pipe: None }));
+    /// The user code never ran, and never will.
+    pub(crate) fn fail(&self, error: HandlerError) {
+        lock(&self.progress).stage = Stage::Over;
+        self.finish(Err(error));
+    }
+
+    fn finish(&self, result: Result<Reply, HandlerError>) {
+        let place = lock(&self.progress).place.take();
+        let mut answer = lock(&self.answer);
+        match answer.pipe.clone() {
+            Some(pipe) => {
+                drop(answer);
+                drop(place);
+                pipe.end(result.map(drop));
+            }
+            None => {
+                // Dropped by the thread that takes the answer: whoever waits for the place is woken there cheaply.
+                answer.place = place;
+                self.answer(answer, result.map(|reply| Answered { reply, pipe: None }));
+            }
+        }
     }
 
     /// Gives the head of an answer whose body follows through the pipe.
     pub(crate) fn begin_stream(&self, reply: Reply) -> Arc<Pipe> {
         let pipe = Arc::new(Pipe::default());
-        lock(&self.answer).pipe = Some(pipe.clone());
-        self.settle(Ok(Answered { reply, pipe: Some(pipe.clone()) }));
+        let mut answer = lock(&self.answer);
+        answer.pipe = Some(pipe.clone());
+        self.answer(answer, Ok(Answered { reply, pipe: Some(pipe.clone()) }));
         pipe
     }
 
-    /// Gives up: as the answer when there is none yet, at the end of the stream otherwise.
-    pub(crate) fn fail(&self, error: HandlerError) {
-        let pipe = lock(&self.answer).pipe.clone();
-        match pipe {
-            Some(pipe) => pipe.end(Err(error)),
-            None => self.settle(Err(error)),
-        }
-    }
-
-    /// Whether the head of the answer has been given.
+    /// Whether the head of a streamed answer has been given.
     pub(crate) fn is_streaming(&self) -> bool {
         lock(&self.answer).pipe.is_some()
     }
 
-    fn settle(&self, value: Result<Answered, HandlerError>) {
-        let mut answer = lock(&self.answer);
+    fn answer(&self, mut answer: MutexGuard<'_, Answer>, value: Result<Answered, HandlerError>) {
         answer.value = Some(value);
         let waker = answer.waker.take();
         drop(answer);
         if let Some(waker) = waker {
-            waker.wake();
+            BELL.ring(waker);
         }
     }
 
     /// The answer, once it is there.
     pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Result<Answered, HandlerError>> {
+        BELL.answer();
         let mut answer = lock(&self.answer);
         if let Some(value) = answer.value.take() {
+            let place = answer.place.take();
+            drop(answer);
+            drop(place);
             return Poll::Ready(value);
         }
         match &mut answer.waker {

@@ -250,8 +250,7 @@ impl Shared {
             }
         };
         self.close(py, call, source);
-        self.end(py, call);
-        pipe.end(end);
+        self.settle(py, call, end.map(|()| Reply::default()));
     }
 
     fn close(&self, py: Python<'_>, call: &Arc<Call>, source: &Source) {
@@ -262,18 +261,10 @@ impl Shared {
         }
     }
 
-    /// The call's user code is done: what it printed goes out, its place is free.
-    pub(crate) fn end(&self, py: Python<'_>, call: &Call) {
+    /// The call's user code is done: what it printed goes out, it is answered, or its stream comes to an end.
+    pub(crate) fn settle(&self, py: Python<'_>, call: &Call, result: Result<Reply, HandlerError>) {
         self.printer.finish(call);
-        call.over(py);
-    }
-
-    fn settle(&self, py: Python<'_>, call: &Call, result: Result<Reply, HandlerError>) {
-        self.end(py, call);
-        match result {
-            Ok(reply) => call.reply(reply),
-            Err(error) => call.fail(error),
-        }
+        call.settle(py, result);
     }
 
     /// Interrupts a call that nobody waits for. Called by the interrupter's thread.

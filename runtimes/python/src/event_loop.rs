@@ -147,7 +147,7 @@ impl Runner {
             Ok((event, context)) => Ok(Some((event, context).into_pyobject(py)?)),
             Err(Fault::Raised(error)) => Err(error),
             Err(Fault::Known(error)) => {
-                call.get().0.fail(error);
+                self.0.settle(py, &call.get().0, Err(error));
                 Ok(None)
             }
         }
@@ -165,10 +165,12 @@ impl Runner {
         let error = PyErr::from_value(error);
         let cancelled = || error.get_type(py).name().is_ok_and(|name| name == "CancelledError");
         if call.is_stopped() && cancelled() {
-            self.settle(py, call, Err(HandlerError::Stopped));
+            self.0.settle(py, call, Err(HandlerError::Stopped));
+        } else if call.stage() == Stage::Over {
+            // Answered already; what follows is noise of the task being taken down.
         } else if call.is_streaming() {
             let error = self.0.errors.handler_error(py, error.into());
-            self.settle(py, call, Err(error));
+            self.0.settle(py, call, Err(error));
         } else {
             let outcome = self.0.answer_of(py, error);
             self.conclude(py, call, outcome);
@@ -179,7 +181,8 @@ impl Runner {
     fn over(&self, py: Python<'_>, call: &Bound<'_, CallObject>) {
         let call = &call.get().0;
         if call.stage() == Stage::OnLoop {
-            self.0.end(py, call);
+            let problem = "its task ended without an answer".to_owned();
+            self.0.settle(py, call, Err(HandlerError::Lost(problem)));
         }
     }
 
@@ -195,7 +198,7 @@ impl Runner {
 impl Runner {
     fn conclude(&self, py: Python<'_>, call: &Arc<Call>, outcome: Result<Outcome, Fault>) -> Option<Sink> {
         match outcome {
-            Ok(Outcome::Whole(reply)) => self.settle(py, call, Ok(reply)),
+            Ok(Outcome::Whole(reply)) => self.0.settle(py, call, Ok(reply)),
             // What blocks between two pieces must not block the loop.
             Ok(Outcome::Stream(head, source)) => {
                 call.leaves(py, Stage::Waiting);
@@ -213,22 +216,14 @@ impl Runner {
             }
             Ok(Outcome::Awaitable) => {
                 let error = HandlerError::BadReply("it is a coroutine; was an await forgotten?".to_owned());
-                self.settle(py, call, Err(error));
+                self.0.settle(py, call, Err(error));
             }
             Err(fault) => {
                 let error = self.0.errors.handler_error(py, fault);
-                self.settle(py, call, Err(error));
+                self.0.settle(py, call, Err(error));
             }
         }
         None
-    }
-
-    fn settle(&self, py: Python<'_>, call: &Call, result: Result<Reply, HandlerError>) {
-        self.0.end(py, call);
-        match result {
-            Ok(reply) => call.reply(reply),
-            Err(error) => call.fail(error),
-        }
     }
 }
 
@@ -254,7 +249,7 @@ impl Sink {
             Ok(bytes) => bytes,
             Err(Fault::Raised(error)) => return Err(error),
             Err(Fault::Known(error)) => {
-                self.call.fail(error);
+                self.shared.settle(py, &self.call, Err(error));
                 return Err(self.stopped(py));
             }
         };
@@ -274,11 +269,8 @@ impl Sink {
 
     /// All pieces have been sent.
     fn end(&self, py: Python<'_>) {
-        self.shared.end(py, &self.call);
-        match (self.pipe.get(), lock(&self.head).take()) {
-            (Some(pipe), _) => pipe.end(Ok(())),
-            (None, head) => self.call.reply(head.unwrap_or_default()),
-        }
+        let head = lock(&self.head).take().unwrap_or_default();
+        self.shared.settle(py, &self.call, Ok(head));
     }
 }
 

@@ -3,6 +3,7 @@
 //! This is a library with undefined symbols: those of whatever libpython the launcher (`main.rs`) has opened before.
 //! So one build serves every CPython from 3.10 on.
 
+mod bell;
 mod call;
 mod capabilities;
 mod convert;

@@ -35,6 +35,8 @@ use crate::{
 /// An idle thread beyond the first ends after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
+const YIELDS: u32 = 8;
+
 /// As much as the main thread of an ordinary Python program has, and again: deep recursion must end in a
 /// `RecursionError`, not in a crash. Only what is used takes memory.
 pub(crate) const STACK: usize = 16 * 1024 * 1024;
@@ -158,6 +160,12 @@ impl Pool {
 
     /// Waits to be woken; `false` when the thread should end instead.
     fn sit(&self, seat: &Arc<Seat>) -> bool {
+        for _ in 0..YIELDS {
+            thread::yield_now();
+            if seat.woken.load(Ordering::Acquire) {
+                return true;
+            }
+        }
         let since = Instant::now();
         while !seat.woken.load(Ordering::Acquire) {
             let left = IDLE.saturating_sub(since.elapsed());
@@ -235,7 +243,6 @@ fn run(py: Python<'_>, shared: &Arc<Shared>, job: Job) {
     }));
     if ran.is_err() {
         shared.printer.thread_runs(None);
-        call.over(py);
-        call.fail(HandlerError::Lost("the thread that ran it panicked".to_owned()));
+        call.settle(py, Err(HandlerError::Lost("the thread that ran it panicked".to_owned())));
     }
 }
