@@ -90,6 +90,14 @@ impl Engine for PythonEngine {
     }
 }
 
+impl Drop for PythonEngine {
+    /// The server lets go of its engine when all calls have ended. The interpreter is not finalised: threads of user
+    /// code may still run, and CPython does not survive that.
+    fn drop(&mut self) {
+        self.shared.interpreter.finish(&self.shared.inbox);
+    }
+}
+
 /// A streamed body. Dropped before its end, it stops the user code that makes it.
 struct ReplyStream {
     call: Arc<Call>,
@@ -134,9 +142,9 @@ impl Shared {
         py: Python<'_>,
         call: &Arc<Call>,
         head: Reply,
-        source: Source,
+        source: &Source,
     ) {
-        self.on_this_thread(py, call, |_| self.pump(py, call, head, &source));
+        self.on_this_thread(py, call, |_| self.pump(py, call, head, source));
     }
 
     /// Runs user code of a call with everything around it that tells the call from others: its interruptions, its

@@ -187,10 +187,10 @@ impl Runner {
     }
 
     /// Reports an error that no call can answer for.
-    fn stray(&self, error: Bound<'_, PyAny>, call: Option<Bound<'_, PyAny>>) {
+    fn stray(&self, error: Bound<'_, PyAny>, call: Option<&Bound<'_, PyAny>>) {
         let py = error.py();
         let failure = self.0.errors.failure(py, &PyErr::from_value(error));
-        let call = call.as_ref().and_then(|call| call.cast::<CallObject>().ok());
+        let call = call.and_then(|call| call.cast::<CallObject>().ok());
         self.0.printer.stray(py, &failure, call.map(|call| &*call.get().0));
     }
 }

@@ -6,9 +6,10 @@ use std::{
     io,
     sync::{
         Arc, Mutex, OnceLock,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
     },
     thread,
+    time::Duration,
 };
 
 use contract::{HandlerSource, LoadError, OutputStream, env};
@@ -67,7 +68,12 @@ pub(crate) struct MainThread {
 enum Order {
     /// Run the event loop from now on.
     RunLoop,
+    /// Run what user code has registered with `atexit`, say so, and end.
+    Finish(SyncSender<()>),
 }
+
+/// How long `atexit` handlers may take: telemetry is sent there, and the process is expected to be gone soon.
+const AT_EXIT: Duration = Duration::from_secs(2);
 
 impl MainThread {
     /// Has the event loop started, once.
@@ -76,6 +82,18 @@ impl MainThread {
             // The thread ends with the process.
             let _ = lock(&self.orders).send(Order::RunLoop);
         });
+    }
+
+    /// Runs `atexit` handlers. Only when no call runs any more: they may take down what calls use.
+    pub(crate) fn finish(&self, inbox: &Inbox) {
+        let (done, finished) = mpsc::sync_channel(1);
+        let asked = lock(&self.orders).send(Order::Finish(done));
+        if self.loop_asked.get().is_some() {
+            inbox.stop();
+        }
+        if asked.is_ok() && finished.recv_timeout(AT_EXIT) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the function's atexit handlers did not finish within {} s", AT_EXIT.as_secs());
+        }
     }
 }
 
@@ -119,6 +137,13 @@ fn serve(py: Python<'_>, shared: &Arc<Shared>, orders: Receiver<Order>) {
                 if let Err(error) = ran {
                     shared.printer.stray(py, &shared.errors.failure(py, &error), None);
                 }
+            }
+            Order::Finish(done) => {
+                // What a handler raises, `atexit` prints itself.
+                let _ = py.import("atexit").and_then(|atexit| atexit.call_method0("_run_exitfuncs"));
+                shared.printer.finish_thread();
+                let _ = done.send(());
+                return;
             }
         }
     }
@@ -185,7 +210,7 @@ impl<'py> Prepared<'py> {
         let bottle = PyCFunction::new_closure(py, None, None, |arguments, _| {
             PyString::new(arguments.py(), BOTTLE).unbind()
         })?;
-        request.call_method1("install", (bottle,))?;
+        request.call_method1("install", (bottle, printer.current(py)))?;
         load.call_method1("prepare", (source.root.as_os_str(),))?;
         Ok(Self { errors: described, printer, load: load.clone(), request: request.clone() })
     }

@@ -84,6 +84,7 @@ thread_local! {
     static LOOSE: RefCell<Loose> = const { RefCell::new(Loose(None)) };
 }
 
+#[derive(Default)]
 struct Loose(Option<(Lines, Arc<dyn Output>)>);
 
 impl Drop for Loose {
@@ -113,6 +114,11 @@ impl Printer {
     pub(crate) fn finish(&self, call: &Call) {
         let mut lines = mem::take(&mut *lock(&call.lines));
         flush(&mut lines, &*self.output, Some(&call.ids));
+    }
+
+    /// Writes out what the calling thread has left outside of any call.
+    pub(crate) fn finish_thread(&self) {
+        drop(LOOSE.take());
     }
 
     /// Reports an error that no reply can carry.

@@ -35,7 +35,9 @@ use crate::{
 /// An idle thread beyond the first ends after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
-const YIELDS: u32 = 8;
+/// How often a thread without work lets others run before it sleeps. Where the I/O threads share its CPU they often
+/// bring new work meanwhile, and being woken from sleep costs more than many a handler does.
+const YIELDS: u32 = 4;
 
 /// As much as the main thread of an ordinary Python program has, and again: deep recursion must end in a
 /// `RecursionError`, not in a crash. Only what is used takes memory.
@@ -239,7 +241,7 @@ fn run(py: Python<'_>, shared: &Arc<Shared>, job: Job) {
     // A panic is a fault of ours or of a native extension; it costs this call, not the thread.
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match job {
         Job::Call(call) => shared.serve(py, &call),
-        Job::Stream(call, head, source) => shared.serve_stream(py, &call, head, source),
+        Job::Stream(call, head, source) => shared.serve_stream(py, &call, head, &source),
     }));
     if ran.is_err() {
         shared.printer.thread_runs(None);

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod examples;
 mod fake;
 pub mod process;
 

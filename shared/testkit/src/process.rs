@@ -94,19 +94,33 @@ pub struct Launch {
 impl Launch {
     /// Of this binary.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let launch = Self { program: program.into(), arguments: Vec::new(), variables: BTreeMap::new() };
-        let inherited = ["PATH", "HOME", "LD_LIBRARY_PATH"].into_iter();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a test's own surroundings, not a host's configuration"
-        )]
-        let inherited = inherited.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        inherited
-            .fold(launch, |launch, (name, value)| launch.env(name, value))
+        Self { program: program.into(), arguments: Vec::new(), variables: BTreeMap::new() }
+            .inherit("PATH")
+            .inherit("HOME")
+            .inherit("LD_LIBRARY_PATH")
             .env("FUNC_ADDRESS", "127.0.0.1")
             .env("FUNC_PORT", "0")
             .env("DRAIN_DELAY", "0")
             .env("FUNC_TERMINATION_LOG", "/nonexistent")
+    }
+
+    /// Hands on a variable of the test's own environment, if it is set.
+    #[must_use]
+    pub fn inherit(self, name: &str) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test's own surroundings, not a host's configuration"
+        )]
+        let value = std::env::var_os(name);
+        match value {
+            Some(value) => self.env(name, value),
+            None => self,
+        }
+    }
+
+    /// The environment that the process gets.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// Serves `module.function` from `root`.

@@ -44,9 +44,11 @@ def _spec(name, loader):
     return spec
 
 
-def install(source):
-    global _loader
+def install(source, current):
+    """`source` gives the text of Bottle; `current` is the variable that holds the call that is being served."""
+    global _loader, _current
     _loader = Loader(source)
+    _current = current
     sys.meta_path.append(Finder(_loader))
 
 
@@ -94,12 +96,16 @@ def _become(placeholder):
         _class = _make_class()
     held = _slot.__get__(placeholder)
     if not isinstance(held, dict):
-        environ = held.environ()
-        # As Bottle's own dispatcher does before it calls a handler.
-        raw = environ['bottle.raw_path'] = environ['PATH_INFO']
-        environ['PATH_INFO'] = raw.encode('latin1').decode('utf8', 'ignore')
-        _slot.__set__(placeholder, environ)
+        _slot.__set__(placeholder, _environ(held))
     object.__setattr__(placeholder, '__class__', _class)
+
+
+def _environ(call):
+    """A call's WSGI environment, as Bottle's own dispatcher prepares it for a handler."""
+    environ = call.environ()
+    raw = environ['bottle.raw_path'] = environ['PATH_INFO']
+    environ['PATH_INFO'] = raw.encode('latin1').decode('utf8', 'ignore')
+    return environ
 
 
 class Placeholder:
@@ -148,4 +154,10 @@ def _error_page(module, error):
     """An HTTPError is shown as a page, as in Bottle; data stays data."""
     if isinstance(error.body, dict):
         return error.body
-    return module.Bottle.default_error_handler(None, error)
+    # The page names the URL, which it takes from the global request.
+    module.request.bind(_environ(_current.get()))
+    try:
+        return module.Bottle.default_error_handler(None, error)
+    finally:
+        # Not with `del`: Bottle's own `__delattr__` knows only attributes of functions.
+        object.__delattr__(module.request, 'environ')
