@@ -115,9 +115,8 @@ impl Example {
         let mount = Mount::copy_of(&self.folder);
         if let Some(install) = &self.script.install {
             report.say(format_args!("$ {install}"));
-            install_in(mount.path(), install, launch)?;
         }
-        let host = self.launch(launch, mount.path()).start();
+        let host = self.prepare(mount.path(), launch)?.start();
         let client = host.client();
         for call in &self.script.calls {
             self.make(call, &client, &mut report);
@@ -127,11 +126,16 @@ impl Example {
         Ok(report)
     }
 
-    fn launch(&self, launch: &Launch, mount: &Path) -> Launch {
+    /// Makes `mount`, which holds a copy of the example's folder, ready to be served: what to install is installed,
+    /// and the launch that comes back serves it.
+    pub fn prepare(&self, mount: &Path, launch: &Launch) -> io::Result<Launch> {
+        if let Some(install) = &self.script.install {
+            install_in(mount, install, launch)?;
+        }
         let (module, function) =
             self.script.function.rsplit_once('.').unwrap_or((&self.script.function, "handler"));
         let launch = launch.clone().function(mount, module, function);
-        self.script.env.iter().fold(launch, |launch, (name, value)| launch.env(name, value))
+        Ok(self.script.env.iter().fold(launch, |launch, (name, value)| launch.env(name, value)))
     }
 
     fn make(&self, call: &Call, client: &Client, report: &mut Report) {
@@ -139,7 +143,7 @@ impl Example {
         if let Some(about) = about {
             report.say(format_args!("# {about}"));
         }
-        report.say(format_args!("> {} {}", request.method, request.path));
+        report.request(request);
         let answer = match request.send(client) {
             Ok(answer) => answer,
             Err(error) => {
@@ -237,6 +241,20 @@ impl Expected {
 impl Report {
     fn say(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.transcript, "{line}");
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.say(format_args!("> {} {}", request.method, request.path));
+        for (name, value) in &request.headers {
+            self.say(format_args!("> {name}: {value}"));
+        }
+        for line in request.body.iter().flat_map(|body| body.lines()) {
+            self.say(format_args!("  {line}"));
+        }
+        for field in request.form.iter().flatten() {
+            let filename = field.filename.as_ref().map(|name| format!(" (as {name})")).unwrap_or_default();
+            self.say(format_args!("  {}{filename} = {:?}", field.name, field.value));
+        }
     }
 
     fn answer(&mut self, answer: &Answer) {
