@@ -1,0 +1,84 @@
+# The front door. `make help` lists what is behind it.
+
+# The hosts of this checkout: `runtimes/<word>` builds `funchost-<word>`, `examples/<word>` holds what it can run.
+RUNTIMES := python
+
+# Where everything goes that is built or downloaded: outside of the checkout, so that a fresh clone starts where the
+# last one ended. It may be deleted at any time.
+CACHE ?= $(HOME)/.cache/funchost
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export FUNCHOST_CACHE := $(CACHE)
+export RUNTIMES
+
+BIN := $(CARGO_TARGET_DIR)/release
+# What `.ci/setup` fetched comes before what the system has: it was fetched because the system's was not good enough.
+export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/bin:$(CACHE)/bench/bin:$(HOME)/.cargo/bin:$(PATH)
+
+# One profile for everything, and always the whole workspace: features are the same in every command, so no crate is
+# compiled twice.
+CARGO_FLAGS := --workspace --release $(if $(CI),--locked)
+
+RUNTIME ?= python
+EXAMPLE ?= hello
+PORT ?= 8080
+SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run serve test lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
+		printf '  %-14s %s\n' "$$target" "$$what"; done
+
+setup: ## installs what is missing for build, run and test
+	@.ci/setup build run test
+
+build: ## builds every host
+	@.ci/setup build
+	cargo build $(CARGO_FLAGS)
+
+run: build ## starts each host on its examples, calls them, shows requests, answers and metrics
+	@.ci/setup run
+	@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime || exit 1; done
+
+examples/%/calls.json:
+	@echo "there is no example $(@D); these are:" examples/*/*/ >&2; exit 64
+
+serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json build ## serves one example in the foreground: RUNTIME=python EXAMPLE=hello PORT=8080
+	@.ci/setup run
+	@rm -rf $(SERVED) && mkdir -p $(SERVED) && cp -R examples/$(RUNTIME)/$(EXAMPLE)/. $(SERVED)
+	@FUNC_PORT=$(PORT) exec serve-example $(BIN)/funchost-$(RUNTIME) $(SERVED)
+
+# The tests of the runtimes start the binaries, so these are built first.
+test: build ## runs all tests
+	@.ci/setup test
+	cargo test $(CARGO_FLAGS) --no-fail-fast
+
+lint: ## checks formatting and lints; a warning is an error
+	@.ci/setup lint
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- --deny warnings
+
+fmt: ## formats the sources
+	cargo fmt --all
+
+docs: build ## rewrites the README's tables from the sources they come from
+	docs README.md
+
+deny: ## checks dependencies against .deny.toml (needs cargo-deny)
+	cargo deny --locked check bans licenses sources
+
+audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
+	cargo deny --locked check advisories
+
+bench-core: build ## compares the server with bare axum: requests per second and their ratio
+	@.ci/setup bench
+	shared/testkit/bench/core.sh $(BIN)
+
+bench-python: build ## compares the Python host with granian and an equal handler
+	@.ci/setup bench
+	runtimes/python/bench/hello.sh $(BIN)
+
+clean: ## deletes what was built and downloaded
+	cargo clean
+	rm -rf $(addprefix $(CACHE)/,target venv bench go bin served setup.log)
