@@ -27,6 +27,11 @@ impl CancelReason {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Deadline, Self::ClientGone, Self::Shutdown];
 
+    /// Its place in [`ALL`](Self::ALL).
+    pub fn index(self) -> usize {
+        self as usize - 1
+    }
+
     /// For metrics and log lines.
     pub fn label(self) -> &'static str {
         match self {

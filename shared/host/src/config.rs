@@ -26,7 +26,7 @@ impl Variables for Environment {
 pub(crate) struct Config {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// The mount, the module and the function's name.
+    /// `MOD_ROOT_PATH`
     pub(crate) root: PathBuf,
     /// `MOD_NAME`
     pub(crate) module: String,

@@ -45,9 +45,14 @@ pub fn run<E: Engine>() -> Exit {
             return fatal::exit(E::NAME, Exit::Usage, &lines.join("\n"));
         }
     };
-    let log = Log::start(&config.log);
-    let exit = signals.forward(|stop| serve::on_own_thread::<E>(config, settings, &log, started, stop));
-    drop(log);
+    let log = match Log::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fatal::exit(E::NAME, Exit::Internal, &format!("cannot start the log: {error}")),
+    };
+    let exit = signals.while_serving(|stop, finish| {
+        serve::on_own_thread::<E>(config, settings, log.clone(), started, stop, finish);
+    });
+    log.finish();
     exit
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Phase {
     Draining,
     /// What runs is finished, connections are closed.
     Closing,
+    /// What still runs is given up.
+    Aborting,
 }
 
 /// The phase, for those who ask and those who wait. It only ever advances.

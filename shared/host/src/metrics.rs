@@ -1,17 +1,15 @@
 //! Every metric of a host. The three `function_*` families keep the names and the label that Kubeless dashboards use.
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::{sync::OnceLock, time::Duration};
 
 use contract::CancelReason;
 use http::Method;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, core::Collector,
+    Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
-use tracing_appender::non_blocking::ErrorCounter;
+
+use crate::log::Log;
 
 /// Why a request never reached the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +28,12 @@ pub(crate) enum Rejected {
     QueueFull,
     /// The call waited for its turn too long.
     QueueWait,
+    /// The host was told to stop before it could serve.
+    Closing,
 }
 
 impl Rejected {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Malformed,
         Self::HeadTooLarge,
         Self::BodyTooLarge,
@@ -41,6 +41,7 @@ impl Rejected {
         Self::SlowClient,
         Self::QueueFull,
         Self::QueueWait,
+        Self::Closing,
     ];
 
     /// The `reason` label.
@@ -53,6 +54,7 @@ impl Rejected {
             Self::SlowClient => "slow_client",
             Self::QueueFull => "queue_full",
             Self::QueueWait => "queue_wait",
+            Self::Closing => "closing",
         }
     }
 }
@@ -66,7 +68,7 @@ pub(crate) struct Metrics {
     durations: HistogramVec,
     by_method: [OnceLock<MethodSeries>; METHODS.len() + 1],
     rejected: [IntCounter; Rejected::ALL.len()],
-    cancelled: [IntCounter; 3],
+    cancelled: [IntCounter; CancelReason::ALL.len()],
     /// Calls whose user code may be running.
     pub(crate) in_flight: IntGauge,
     /// Cancelled calls whose user code still runs a second later.
@@ -82,7 +84,7 @@ pub(crate) struct Metrics {
     cold_start: Gauge,
     build: IntGaugeVec,
     log_lines_dropped: IntCounter,
-    log_counters: [ErrorCounter; 2],
+    log: Log,
 }
 
 /// The series of one HTTP method.
@@ -107,99 +109,108 @@ const METHODS: [Method; 8] = [
 ];
 
 impl Metrics {
-    /// `log_counters` know how many log lines were lost because nobody read them.
-    pub(crate) fn new(log_counters: [ErrorCounter; 2]) -> Self {
-        let registry = Registry::new();
-        let calls =
-            IntCounterVec::new(Opts::new("function_calls_total", "Calls of the user function."), &["method"]);
-        let failures = IntCounterVec::new(
-            Opts::new(
-                "function_failures_total",
-                "Calls of the user function that failed or ran past their deadline.",
+    /// `log` knows how many of its lines were lost because nobody read them.
+    pub(crate) fn new(log: Log) -> Self {
+        let all = Registry::new();
+        // It cannot be cloned, so it goes its own way.
+        all.register(Box::new(ProcessCollector::for_self())).unwrap_or_else(|error| unreachable!("{error}"));
+        let vector = |name: &str, help: &str| Opts::new(name, help);
+        let rejected = register(
+            &all,
+            IntCounterVec::new(
+                vector("funchost_rejected_total", "Requests refused before the function was called."),
+                &["reason"],
             ),
-            &["method"],
         );
-        let durations = HistogramVec::new(
-            HistogramOpts::new("function_duration_seconds", "Time that the user function took."),
-            &["method"],
+        let cancelled = register(
+            &all,
+            IntCounterVec::new(
+                vector("funchost_cancelled_total", "Calls that were cancelled while they ran."),
+                &["reason"],
+            ),
         );
-        let rejected = IntCounterVec::new(
-            Opts::new("funchost_rejected_total", "Requests refused before the function was called."),
-            &["reason"],
-        );
-        let cancelled = IntCounterVec::new(
-            Opts::new("funchost_cancelled_total", "Calls that were cancelled while they ran."),
-            &["reason"],
-        );
-        let in_flight = IntGauge::new("funchost_calls_in_flight", "Calls whose user code is running.");
-        let stuck = IntGauge::new(
-            "funchost_calls_stuck",
-            "Calls that were cancelled over a second ago and still run.",
-        );
-        let queue_length = IntGauge::new("funchost_queue_length", "Calls that wait for their turn.");
-        let queue_wait = Histogram::with_opts(HistogramOpts::new(
-            "funchost_queue_wait_seconds",
-            "Time that calls waited for their turn, of those that had to.",
-        ));
-        let connections = IntGauge::new("funchost_connections", "Open client connections.");
-        let stray_failures = IntCounter::new(
-            "funchost_stray_failures_total",
-            "Errors of user code that no reply could carry, such as those of background tasks.",
-        );
-        let cold_start = Gauge::new(
-            "funchost_cold_start_seconds",
-            "Time from the start of the process until the function was loaded.",
-        );
-        let build = IntGaugeVec::new(
-            Opts::new("funchost_build_info", "Always 1; the labels say what runs."),
-            &["version", "contract", "language", "runtime"],
-        );
-        let log_lines_dropped = IntCounter::new(
-            "funchost_log_lines_dropped_total",
-            "Log lines that were dropped because standard output or standard error was not read fast enough.",
-        );
-        let rejected = valid(rejected);
-        let cancelled = valid(cancelled);
-        let metrics = Self {
-            calls: valid(calls),
-            failures: valid(failures),
-            durations: valid(durations),
+        Self {
+            calls: register(
+                &all,
+                IntCounterVec::new(
+                    vector("function_calls_total", "Calls of the user function."),
+                    &["method"],
+                ),
+            ),
+            failures: register(
+                &all,
+                IntCounterVec::new(
+                    vector(
+                        "function_failures_total",
+                        "Calls of the user function that failed or ran past their deadline.",
+                    ),
+                    &["method"],
+                ),
+            ),
+            durations: register(
+                &all,
+                HistogramVec::new(
+                    HistogramOpts::new("function_duration_seconds", "Time that the user function took."),
+                    &["method"],
+                ),
+            ),
             by_method: std::array::from_fn(|_| OnceLock::new()),
             rejected: Rejected::ALL.map(|reason| rejected.with_label_values(&[reason.label()])),
             cancelled: CancelReason::ALL.map(|reason| cancelled.with_label_values(&[reason.label()])),
-            in_flight: valid(in_flight),
-            stuck: valid(stuck),
-            queue_length: valid(queue_length),
-            queue_wait: valid(queue_wait),
-            connections: valid(connections),
-            stray_failures: valid(stray_failures),
-            cold_start: valid(cold_start),
-            build: valid(build),
-            log_lines_dropped: valid(log_lines_dropped),
-            log_counters,
-            registry,
-        };
-        metrics.register(metrics.calls.clone());
-        metrics.register(metrics.failures.clone());
-        metrics.register(metrics.durations.clone());
-        metrics.register(rejected);
-        metrics.register(cancelled);
-        metrics.register(metrics.in_flight.clone());
-        metrics.register(metrics.stuck.clone());
-        metrics.register(metrics.queue_length.clone());
-        metrics.register(metrics.queue_wait.clone());
-        metrics.register(metrics.connections.clone());
-        metrics.register(metrics.stray_failures.clone());
-        metrics.register(metrics.cold_start.clone());
-        metrics.register(metrics.build.clone());
-        metrics.register(metrics.log_lines_dropped.clone());
-        metrics.register(prometheus::process_collector::ProcessCollector::for_self());
-        metrics
-    }
-
-    /// Adds a collector; names are unique because they all stand in this crate.
-    pub(crate) fn register(&self, collector: impl Collector + 'static) {
-        valid(self.registry.register(Box::new(collector)));
+            in_flight: register(
+                &all,
+                IntGauge::new("funchost_calls_in_flight", "Calls whose user code is running."),
+            ),
+            stuck: register(
+                &all,
+                IntGauge::new(
+                    "funchost_calls_stuck",
+                    "Calls that were cancelled over a second ago and still run.",
+                ),
+            ),
+            queue_length: register(
+                &all,
+                IntGauge::new("funchost_queue_length", "Calls that wait for their turn."),
+            ),
+            queue_wait: register(
+                &all,
+                Histogram::with_opts(HistogramOpts::new(
+                    "funchost_queue_wait_seconds",
+                    "Time that calls waited for their turn, of those that had to.",
+                )),
+            ),
+            connections: register(&all, IntGauge::new("funchost_connections", "Open client connections.")),
+            stray_failures: register(
+                &all,
+                IntCounter::new(
+                    "funchost_stray_failures_total",
+                    "Errors of user code that no reply could carry, such as those of background tasks.",
+                ),
+            ),
+            cold_start: register(
+                &all,
+                Gauge::new(
+                    "funchost_cold_start_seconds",
+                    "Time from the start of the process until the function was loaded.",
+                ),
+            ),
+            build: register(
+                &all,
+                IntGaugeVec::new(
+                    vector("funchost_build_info", "Always 1; the labels say what runs."),
+                    &["version", "contract", "language", "runtime"],
+                ),
+            ),
+            log_lines_dropped: register(
+                &all,
+                IntCounter::new(
+                    "funchost_log_lines_dropped_total",
+                    "Log lines that were dropped because nobody read them fast enough.",
+                ),
+            ),
+            log,
+            registry: all,
+        }
     }
 
     /// Says what runs and how long the start took; called once, when the function is loaded.
@@ -210,13 +221,13 @@ impl Metrics {
     }
 
     /// Counts one call of the function that has ended.
-    pub(crate) fn called(&self, method: &Method, started: Instant, failed: bool) {
+    pub(crate) fn called(&self, method: &Method, took: Duration, failed: bool) {
         let series = self.series(method);
         series.calls.inc();
         if failed {
             series.failures.inc();
         }
-        series.duration.observe(started.elapsed().as_secs_f64());
+        series.duration.observe(took.as_secs_f64());
     }
 
     /// Counts a request that was refused.
@@ -226,13 +237,13 @@ impl Metrics {
 
     /// Counts a call that was told to stop.
     pub(crate) fn cancelled(&self, reason: CancelReason) {
-        self.cancelled[reason as usize - 1].inc();
+        self.cancelled[reason.index()].inc();
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.
     pub(crate) fn render(&self) -> Vec<u8> {
-        let dropped: usize = self.log_counters.iter().map(ErrorCounter::dropped_lines).sum();
-        self.log_lines_dropped.inc_by((dropped as u64).saturating_sub(self.log_lines_dropped.get()));
+        let dropped = self.log.dropped_lines();
+        self.log_lines_dropped.inc_by(dropped.saturating_sub(self.log_lines_dropped.get()));
         let mut text = Vec::with_capacity(8 * 1024);
         let written = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         debug_assert!(written.is_ok(), "writing to memory does not fail: {written:?}");
@@ -252,17 +263,19 @@ impl Metrics {
     }
 }
 
-/// Names, labels and buckets are constants of this file: a test builds them all, so this cannot fail later.
-fn valid<T>(metric: prometheus::Result<T>) -> T {
-    metric.unwrap_or_else(|error| unreachable!("{error}"))
+/// Makes a metric known under its name. Names, labels and buckets are constants of this file and every test builds
+/// them all, so this cannot fail later.
+fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<T>) -> T {
+    metric
+        .and_then(|metric| registry.register(Box::new(metric.clone())).map(|()| metric))
+        .unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 #[cfg(test)]
 impl Metrics {
     /// With a log that loses nothing.
     pub(crate) fn for_test() -> Self {
-        let counter = || tracing_appender::non_blocking(std::io::sink()).0.error_counter();
-        Self::new([counter(), counter()])
+        Self::new(Log::default())
     }
 }
 
@@ -282,8 +295,8 @@ mod tests {
     #[test]
     fn a_call_is_counted_under_its_method() {
         let metrics = Metrics::for_test();
-        metrics.called(&Method::GET, Instant::now(), false);
-        metrics.called(&Method::GET, Instant::now(), true);
+        metrics.called(&Method::GET, Duration::from_millis(20), false);
+        metrics.called(&Method::GET, Duration::from_millis(20), true);
         let text = text(&metrics);
         assert!(text.contains("function_calls_total{method=\"GET\"} 2\n"), "{text}");
         assert!(text.contains("function_failures_total{method=\"GET\"} 1\n"), "{text}");
@@ -295,7 +308,7 @@ mod tests {
     fn invented_methods_share_one_series() {
         let metrics = Metrics::for_test();
         for method in ["BREW", "WHEN"] {
-            metrics.called(&Method::from_bytes(method.as_bytes()).unwrap(), Instant::now(), false);
+            metrics.called(&Method::from_bytes(method.as_bytes()).unwrap(), Duration::from_millis(20), false);
         }
         assert!(text(&metrics).contains("function_calls_total{method=\"other\"} 2\n"));
     }

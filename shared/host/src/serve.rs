@@ -18,46 +18,40 @@ use crate::{
     fatal,
     http::{App, Connections, Listener},
     lifecycle::{Lifecycle, Phase},
-    log::{FunctionLog, Log},
+    log::{FunctionLog, LIFECYCLE, Log},
     metrics::Metrics,
-    signals::{Finish, Signals},
+    signals::{Finish, Stop},
 };
 
-/// Starts serving on threads of its own and gives back what to call when a signal asks to stop.
+/// Starts serving on threads of its own.
 pub(crate) fn on_own_thread<E: Engine>(
     config: Config,
     settings: Settings,
-    log: &Log,
+    log: Log,
     started: Instant,
+    stop: Stop,
     finish: Finish,
-) -> impl FnMut() + use<E> {
-    let metrics = Arc::new(Metrics::new(log.dropped_lines()));
-    let (stop, stopped) = oneshot::channel();
-    let mut stop = Some(stop);
+) {
     let work = move || {
-        Signals::unblock_here();
         // A panic here is a fault of ours; it must end the process and not leave it deaf.
-        let served =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match runtime(config.io_threads) {
-                Ok(runtime) => {
-                    let exit = runtime.block_on(serve::<E>(config, settings, metrics, started, stopped));
-                    runtime.shutdown_background();
-                    exit
-                }
-                Err(error) => {
-                    fatal::exit(E::NAME, Exit::Internal, &format!("cannot start threads for I/O: {error}"))
-                }
-            }));
+        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let runtime = match runtime(config.io_threads) {
+                Ok(runtime) => runtime,
+                Err(error) => return internal::<E>(&format!("cannot start threads for I/O: {error}")),
+            };
+            let exit = runtime.block_on(serve::<E>(config, settings, log, started, stop));
+            runtime.shutdown_background();
+            exit
+        }));
         finish.with(served.unwrap_or(Exit::Internal));
     };
     if let Err(error) = thread::Builder::new().name("funchost-io".to_owned()).spawn(work) {
         unreachable!("the first thread of the process cannot be started: {error}");
     }
-    move || {
-        if let Some(stop) = stop.take() {
-            let _ = stop.send(());
-        }
-    }
+}
+
+fn internal<E: Engine>(message: &str) -> Exit {
+    fatal::exit(E::NAME, Exit::Internal, message)
 }
 
 fn runtime(threads: usize) -> std::io::Result<Runtime> {
@@ -73,10 +67,13 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
 async fn serve<E: Engine>(
     config: Config,
     settings: Settings,
-    metrics: Arc<Metrics>,
+    log: Log,
     started: Instant,
-    mut stop: oneshot::Receiver<()>,
+    stop: Stop,
 ) -> Exit {
+    if let Err(error) = stop.hear_on_this_thread() {
+        return internal::<E>(&format!("cannot listen for signals: {error}"));
+    }
     let listener = match Listener::bind(config.listen) {
         Ok(listener) => listener,
         Err(error) => {
@@ -84,7 +81,8 @@ async fn serve<E: Engine>(
             return fatal::exit(E::NAME, Exit::Listen, &message);
         }
     };
-    tracing::info!("listening on {}", listener.address);
+    tracing::info!(target: LIFECYCLE, "listening on {}", listener.address);
+    let metrics = Arc::new(Metrics::new(log));
     let limits = config.drain.clone();
     let source = HandlerSource {
         root: config.root.clone(),
@@ -103,9 +101,9 @@ async fn serve<E: Engine>(
             loaded = &mut loading, if app.lifecycle.phase() == Phase::Loading => match loaded {
                 Ok(Ok(engine)) => ready(&app, engine, started),
                 Ok(Err(error)) => return fatal::exit(E::NAME, exit_of(&error), &error.to_string()),
-                Err(_) => return fatal::exit(E::NAME, Exit::Internal, "the engine panicked while it loaded the function"),
+                Err(_) => return internal::<E>("the engine panicked while it loaded the function"),
             },
-            _ = &mut stop => break,
+            () = stop.asked() => break,
         }
     }
     drain(&app, listener, &connections, &limits).await
@@ -126,7 +124,7 @@ fn load<E: Engine>(source: HandlerSource) -> oneshot::Receiver<Result<E, LoadErr
 fn ready<E: Engine>(app: &App<E>, engine: E, started: Instant) {
     let (runtime, took) = (engine.runtime_version(), started.elapsed());
     let (module, function) = (&app.config.module, &app.config.context.function_name);
-    tracing::info!("ready: {module}.{function} on {runtime} after {} ms", took.as_millis());
+    tracing::info!(target: LIFECYCLE, "ready: {module}.{function} on {runtime} after {} ms", took.as_millis());
     app.loaded(engine, took);
 }
 
@@ -144,21 +142,34 @@ async fn drain<E: Engine>(
     connections: &Connections<E>,
     limits: &DrainLimits,
 ) -> Exit {
-    // Nobody was ever told to send requests to a host that was not ready.
-    let delay = if app.lifecycle.phase() == Phase::Loading { Duration::ZERO } else { limits.delay };
+    let mut delay = limits.delay;
+    if app.lifecycle.phase() == Phase::Loading {
+        // Nobody was ever told to send requests here, and those who did need not wait for what will not come.
+        delay = Duration::ZERO;
+        app.admission.close();
+    }
     app.lifecycle.advance(Phase::Draining);
     tracing::info!(
+        target: LIFECYCLE,
         "asked to stop: accepting for {} s more, then finishing what runs within {} s; a second signal ends it now",
         delay.as_secs_f64(),
         limits.timeout.as_secs_f64()
     );
     let _ = tokio::time::timeout(delay, listener.accept(connections)).await;
-    listener.close(connections).await;
+    listener.close(connections);
     app.lifecycle.advance(Phase::Closing);
-    if tokio::time::timeout(limits.timeout, connections.closed()).await.is_ok() {
-        tracing::info!("stopped");
+    let closed = tokio::time::timeout(limits.timeout, connections.closed()).await.is_ok();
+    let running = app.metrics.in_flight.get();
+    app.lifecycle.advance(Phase::Aborting);
+    if closed || running == 0 {
+        tracing::info!(target: LIFECYCLE, "stopped");
         return Exit::Done;
     }
-    tracing::error!("stopped with {} connections unfinished (SHUTDOWN_TIMEOUT)", connections.len());
+    // The engines hear of it before the process goes.
+    let _ = tokio::time::timeout(LAST_WORDS, connections.closed()).await;
+    tracing::error!(target: LIFECYCLE, "stopped with {running} calls unfinished (SHUTDOWN_TIMEOUT)");
     Exit::Unfinished
 }
+
+/// How long connections may take to let go of calls that are given up.
+const LAST_WORDS: Duration = Duration::from_millis(200);

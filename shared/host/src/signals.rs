@@ -1,19 +1,23 @@
 //! SIGTERM and SIGINT, kept out of the hands of the function.
 //!
 //! User code may install handlers of its own: CPython's `signal`, Go's `signal.Notify`, a C library. It must not be
-//! able to keep the host from hearing that it should stop. So nothing here is a handler: the main thread blocks the
-//! two signals and waits for them, and Linux gives a signal that is sent to a process to the main thread when that
-//! thread takes it. All other threads have them unblocked, so that processes which the function starts can be
-//! stopped as usual.
+//! able to keep the host from hearing that it should stop. So the main thread blocks the two signals and waits for
+//! them: Linux gives a signal that is sent to a process to the main thread when that thread takes it, whatever
+//! handler is installed. All other threads have them unblocked, so that processes which the function starts can be
+//! stopped as usual; for the moments in which the main thread is not waiting there is a handler as well.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
-use nix::{
-    libc,
-    sys::{
-        pthread::{Pthread, pthread_kill, pthread_self},
-        signal::{SigSet, Signal},
-    },
+use nix::sys::{
+    pthread::{Pthread, pthread_kill, pthread_self},
+    signal::{SigSet, Signal},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
 };
 
 use crate::exit::Exit;
@@ -23,6 +27,16 @@ const STOP: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 /// Proof that the main thread blocks the signals.
 pub(crate) struct Signals(SigSet);
 
+/// The wish to stop, from whoever hears a signal to whoever serves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop(Arc<Wish>);
+
+#[derive(Debug, Default)]
+struct Wish {
+    asked: AtomicBool,
+    heard: Notify,
+}
+
 /// The other threads' end: tells the main thread that the work is done.
 pub(crate) struct Finish {
     exit: Arc<OnceLock<Exit>>,
@@ -30,7 +44,7 @@ pub(crate) struct Finish {
 }
 
 impl Signals {
-    /// To be called first of all: a signal that comes from now on waits until [`forward`](Self::forward).
+    /// To be called first of all: a signal that comes from now on waits until somebody takes it.
     pub(crate) fn block() -> Self {
         let set = SigSet::from_iter(STOP);
         if let Err(error) = set.thread_block() {
@@ -39,43 +53,61 @@ impl Signals {
         Self(set)
     }
 
-    /// Unblocks them again in the calling thread and in those it starts.
-    pub(crate) fn unblock_here() {
-        let _ = SigSet::from_iter(STOP).thread_unblock();
-    }
-
-    /// Starts the work and waits, handing on the first signal by calling what `start` gave back. The second signal
-    /// ends the process.
-    pub(crate) fn forward<F: FnMut()>(self, start: impl FnOnce(Finish) -> F) -> Exit {
-        let exit = Arc::new(OnceLock::new());
-        let mut stop = start(Finish { exit: exit.clone(), main: pthread_self() });
-        let mut asked = false;
+    /// Starts the work and waits until it is done, hearing the signals meanwhile.
+    pub(crate) fn while_serving(self, start: impl FnOnce(Stop, Finish)) -> Exit {
+        let (stop, exit) = (Stop::default(), Arc::new(OnceLock::new()));
+        start(stop.clone(), Finish { exit: exit.clone(), main: pthread_self() });
         loop {
             let signal = self.0.wait();
             if let Some(exit) = exit.get() {
                 return *exit;
             }
             match signal {
-                Ok(_) if !asked => {
-                    asked = true;
-                    stop();
-                }
-                Ok(signal) => exit_now(signal),
+                Ok(signal) => stop.ask(signal),
                 Err(error) => unreachable!("waiting for signals that exist does not fail: {error}"),
             }
         }
     }
 }
 
+impl Stop {
+    /// A signal was heard. The second one ends the process.
+    fn ask(&self, signal: Signal) {
+        if self.0.asked.swap(true, Ordering::Relaxed) {
+            exit_now(signal);
+        }
+        self.0.heard.notify_one();
+    }
+
+    /// Waits for the first signal.
+    pub(crate) async fn asked(&self) {
+        self.0.heard.notified().await;
+    }
+
+    /// Installs the handlers, and unblocks the signals in the calling thread and in those it starts from now on.
+    /// Called within the runtime.
+    pub(crate) fn hear_on_this_thread(&self) -> std::io::Result<()> {
+        for (kind, number) in [(SignalKind::terminate(), STOP[0]), (SignalKind::interrupt(), STOP[1])] {
+            let (mut signals, stop) = (signal(kind)?, self.clone());
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    stop.ask(number);
+                }
+            });
+        }
+        Ok(SigSet::from_iter(STOP).thread_unblock()?)
+    }
+}
+
 impl Finish {
-    /// Makes `forward` return.
+    /// Makes `while_serving` return.
     pub(crate) fn with(self, exit: Exit) {
         let _ = self.exit.set(exit);
-        let _ = pthread_kill(self.main, Signal::SIGTERM);
+        let _ = pthread_kill(self.main, STOP[0]);
     }
 }
 
 #[expect(clippy::exit, reason = "a second signal means: now, whatever still runs")]
 fn exit_now(signal: Signal) -> ! {
-    std::process::exit(128 + signal as libc::c_int)
+    std::process::exit(128 + signal as i32)
 }

@@ -1,18 +1,13 @@
 //! An engine without a language: the request's path chooses how the "function" behaves.
 
-use std::{
-    num::NonZeroUsize,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{
     Body, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, HandlerError, HandlerSource,
-    Invocation, LoadError, Reply,
+    Invocation, LoadError, Place, Reply,
 };
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt};
 use http::HeaderValue;
 use tokio::sync::{Notify, watch};
 
@@ -31,7 +26,9 @@ use tokio::sync::{Notify, watch};
 /// | `/bad-data` | refuses the request's data |
 /// | `/headers` | sets headers that a function may not set |
 /// | `/origin` | chooses its own allowed origin |
+/// | `/status/<n>` | answers `hello` with this status |
 /// | `/stream/<n>` | streams so many pieces |
+/// | `/stream-panic` | streams one piece and then panics in the engine |
 /// | `/stream-hang` | streams one piece and then nothing |
 /// | `/stream-fail` | streams one piece and then fails |
 /// | any other | `hello` |
@@ -161,45 +158,69 @@ impl Engine for FakeEngine {
                 ("x-kept", "1"),
             ]),
             "origin" => with_headers(&[("access-control-allow-origin", "https://example.com")]),
-            "stream" => {
-                Ok(streamed(stream::iter((0..number).map(|n| Ok(Bytes::from(format!("piece {n}\n")))))))
+            "status" => {
+                let mut reply = text("hello");
+                reply.set_status(i64::try_from(number).unwrap_or_default())?;
+                Ok(reply)
             }
+            "stream" => Ok(self.streamed(call.place, (0..number).map(|n| Ok(format!("piece {n}\n"))))),
             "stream-hang" => {
-                let guard = DropGuard(self.seen.clone(), Mutex::new(Some(call.place)));
                 let first = stream::iter([Ok(Bytes::from("first\n"))]);
-                Ok(streamed(stream::StreamExt::chain(first, stream::poll_fn(move |_| guard.pending()))))
+                Ok(self.streaming(call.place, first.chain(stream::pending())))
             }
-            "stream-fail" => Ok(streamed(stream::iter([
-                Ok(Bytes::from("first\n")),
-                Err(HandlerError::Raised(Failure { message: "half-way".to_owned(), ..Failure::default() })),
-            ]))),
+            "stream-fail" => {
+                let failure = Failure { message: "half-way".to_owned(), ..Failure::default() };
+                let pieces = [Ok("first\n".to_owned()), Err(HandlerError::Raised(failure))];
+                Ok(self.streamed(call.place, pieces.into_iter()))
+            }
+            "stream-panic" => {
+                let pieces =
+                    (0..2).map(|n| if n == 0 { Ok("first\n".to_owned()) } else { panic!("as asked") });
+                Ok(self.streamed(call.place, pieces))
+            }
             _ => Ok(text("hello")),
         }
     }
 }
 
-/// Notices that a stream is dropped, and keeps the call's place until then.
-struct DropGuard(Arc<Log>, Mutex<Option<contract::Place>>);
+impl FakeEngine {
+    fn streamed(
+        &self,
+        place: Place,
+        pieces: impl Iterator<Item = Result<String, HandlerError>> + Send + 'static,
+    ) -> Reply {
+        self.streaming(place, stream::iter(pieces.map(|piece| piece.map(Bytes::from))))
+    }
 
-impl DropGuard {
-    fn pending(&self) -> std::task::Poll<Option<Result<Bytes, HandlerError>>> {
-        std::task::Poll::Pending
+    /// A stream that keeps its call's place, and tells when it is let go of.
+    fn streaming(
+        &self,
+        place: Place,
+        pieces: impl Stream<Item = Result<Bytes, HandlerError>> + Send + 'static,
+    ) -> Reply {
+        let held = Held { seen: self.seen.clone(), _place: place };
+        let stream = pieces.map(move |piece| {
+            let _ = &held;
+            piece
+        });
+        Reply { body: Body::Stream(Box::pin(stream)), ..text("") }
     }
 }
 
-impl Drop for DropGuard {
+/// What a stream holds on to.
+struct Held {
+    seen: Arc<Log>,
+    _place: Place,
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.add(Seen::StreamDropped);
-        drop(self.1.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.seen.add(Seen::StreamDropped);
     }
 }
 
 fn text(text: impl Into<Bytes>) -> Reply {
     Reply::with_type(HeaderValue::from_static("text/plain"), text.into())
-}
-
-fn streamed(stream: impl futures_util::Stream<Item = Result<Bytes, HandlerError>> + Send + 'static) -> Reply {
-    Reply { body: Body::Stream(Pin::from(Box::new(stream))), ..text("") }
 }
 
 fn with_headers(headers: &[(&str, &str)]) -> Result<Reply, HandlerError> {

@@ -6,6 +6,7 @@ use std::{
     fmt, fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -89,12 +90,13 @@ pub struct Launch {
     program: PathBuf,
     arguments: Vec<OsString>,
     variables: BTreeMap<OsString, OsString>,
+    stdout: Option<Arc<OwnedFd>>,
 }
 
 impl Launch {
     /// Of this binary.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), variables: BTreeMap::new() }
+        Self { program: program.into(), arguments: Vec::new(), variables: BTreeMap::new(), stdout: None }
             .inherit("PATH")
             .inherit("HOME")
             .inherit("LD_LIBRARY_PATH")
@@ -143,6 +145,13 @@ impl Launch {
         self
     }
 
+    /// Has standard output written to `to` instead of being collected.
+    #[must_use]
+    pub fn stdout(mut self, to: impl Into<OwnedFd>) -> Self {
+        self.stdout = Some(Arc::new(to.into()));
+        self
+    }
+
     /// Adds a command line argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -157,14 +166,23 @@ impl Launch {
             .env_clear()
             .envs(&self.variables)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(self.where_stdout_goes())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
         let output = Arc::new(Output::default());
-        collect(child.stdout.take().expect("a pipe"), Source::Stdout, &output);
+        if let Some(stdout) = child.stdout.take() {
+            collect(stdout, Source::Stdout, &output);
+        }
         collect(child.stderr.take().expect("a pipe"), Source::Stderr, &output);
         HostProcess { child, output, address: None }
+    }
+
+    fn where_stdout_goes(&self) -> Stdio {
+        match &self.stdout {
+            Some(to) => to.try_clone().expect("a file descriptor").into(),
+            None => Stdio::piped(),
+        }
     }
 
     /// Starts the process and waits until it says it is ready; panics with its output when it ends instead.

@@ -93,7 +93,9 @@ fn sigterm_ends_an_idle_host_at_once_with_status_0() {
         let client = host.client();
         assert_eq!(client.get("/").status, 200);
         host.signal(signal);
+        let before = std::time::Instant::now();
         assert_eq!(host.wait().code, Some(0), "{signal}");
+        assert!(before.elapsed().as_secs() < 5, "{signal}: {:?}", before.elapsed());
     }
 }
 
@@ -134,8 +136,65 @@ fn calls_that_do_not_finish_in_time_are_given_up_with_status_75() {
     while !metrics.get("/metrics").text().contains("funchost_calls_in_flight 1\n") {}
     let ended = host.stop();
     assert_eq!(ended.code, Some(75), "{ended:?}");
-    assert!(ended.stderr.contains("stopped with 1 connections unfinished"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopped with 1 calls unfinished"), "{}", ended.stderr);
     assert!(call.join().unwrap().is_err());
+}
+
+#[test]
+fn a_signal_is_heard_whenever_it_comes() {
+    // Right after the start, and while the process is stopped, so that no thread is where it usually is.
+    for round in 0..20 {
+        let mut host = host().spawn();
+        host.wait_until_bound();
+        if round % 2 == 0 {
+            host.signal(Signal::SIGSTOP);
+            host.signal(Signal::SIGTERM);
+            host.signal(Signal::SIGCONT);
+        } else {
+            host.signal(Signal::SIGTERM);
+        }
+        let ended = host.wait();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[test]
+fn connections_that_the_kernel_has_accepted_are_answered() {
+    let host = host().start();
+    host.signal(Signal::SIGSTOP);
+    let client = host.client();
+    let mut waiting: Vec<_> =
+        (0..200).map(|_| client.connect().send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")).collect();
+    host.signal(Signal::SIGTERM);
+    host.signal(Signal::SIGCONT);
+    for (n, connection) in waiting.iter_mut().enumerate() {
+        let answer = connection.read_to_end();
+        assert!(answer.ends_with("hello"), "connection {n}: {answer:?}");
+    }
+    assert_eq!(host.wait().code, Some(0));
+}
+
+#[test]
+fn what_is_no_call_does_not_hold_up_the_end() {
+    let host = host().env("SHUTDOWN_TIMEOUT", "3600").start();
+    let half = host.client().connect().send("GET / HT");
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    drop(half);
+}
+
+/// A log that nobody reads must stop neither requests nor the end of the process.
+#[test]
+fn a_blocked_log_blocks_nothing() {
+    let (_reader, unread) = std::io::pipe().unwrap();
+    let host = host().stdout(unread).start();
+    let client = host.client();
+    for _ in 0..2000 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let before = std::time::Instant::now();
+    assert_eq!(host.stop().code, Some(0));
+    assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
 }
 
 /// Clients that never pause, on connections of their own and on kept ones, while the host is told to stop: each
@@ -198,13 +257,14 @@ fn there_is_one_access_line_per_request_in_apaches_format() {
     assert!(time.ends_with(" +0000") && time.len() == 26, "{time}");
     let expected = r#""POST /echo?a=b HTTP/1.1" 200 4 "" "te\x22st" 0."#;
     assert!(rest.starts_with(expected), "{rest}");
-    assert_eq!(rest.rsplit(' ').next().unwrap().len(), 32, "the request id ends the line: {rest}");
+    let ids: Vec<_> = rest.rsplit(' ').take(2).map(str::len).collect();
+    assert_eq!(ids, [32, 32], "request id and trace id end the line: {rest}");
     assert_eq!(lines.iter().filter(|line| line.contains("GET /healthz HTTP/1.1\" 200 2 ")).count(), 1);
 }
 
 #[test]
 fn json_lines_carry_the_names_of_the_call() {
-    let host = host().env("FUNC_LOG_FORMAT", "json").start();
+    let host = host().env("FUNC_LOG_FORMAT", "json").env("FUNC_LOG_LEVEL", "error").start();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
     let request =

@@ -64,13 +64,13 @@ table! {
     FUNC_STUCK_LIMIT: count(1, 1_000_000, "calls"), Origin::Funchost, {},
         "readiness fails when this many calls are stuck: cancelled, yet still running. Half of what can run at once \
          when not set";
-    FUNC_HEADER_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("10") },
+    FUNC_HEADER_TIMEOUT: seconds(0.1, DAY), Origin::Funchost, { default: Some("10") },
         "how long a client may take to send a request's head, from its first byte";
     FUNC_HEADER_MAX: count(1024, 131_072, "bytes"), Origin::Funchost, { default: Some("65536") },
         "the largest request head, names and values together (431); the request line may take a quarter of it (414)";
-    FUNC_BODY_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("30") },
+    FUNC_BODY_TIMEOUT: seconds(0.1, DAY), Origin::Funchost, { default: Some("30") },
         "how long a client may send nothing of a body it announced (408), or take nothing of an answer";
-    FUNC_IDLE_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, { default: Some("75") },
+    FUNC_IDLE_TIMEOUT: seconds(0.1, DAY), Origin::Funchost, { default: Some("75") },
         "how long a connection without a request is kept open";
     DRAIN_DELAY: seconds(0.0, 3600.0), Origin::Funchost, { default: Some("5") },
         "how long connections are still accepted after SIGTERM, while readiness already fails";

@@ -24,6 +24,8 @@ pub(crate) enum Full {
     Queue(usize),
     /// It waited this long in vain.
     Waited(Duration),
+    /// There will be no places any more.
+    Closed,
 }
 
 /// The places. Closed until [`open`](Self::open): calls that come while the function is being loaded wait in the
@@ -58,6 +60,11 @@ impl Admission {
         self.places.add_permits(size);
     }
 
+    /// Lets nobody in any more, nor those who wait.
+    pub(crate) fn close(&self) {
+        self.places.close();
+    }
+
     /// Takes a place, waiting for one if the queue has room, and never past `deadline`.
     pub(crate) async fn enter(&self, deadline: Instant) -> Result<(Place, Arc<CallState>), Full> {
         let permit = match self.places.clone().try_acquire_owned() {
@@ -73,7 +80,10 @@ impl Admission {
         let until = deadline.min(started + self.wait);
         let permit = tokio::time::timeout_at(until, self.places.clone().acquire_owned()).await;
         self.metrics.queue_wait.observe(started.elapsed().as_secs_f64());
-        permit.ok().and_then(Result::ok).ok_or_else(|| Full::Waited(started.elapsed()))
+        match permit {
+            Ok(permit) => permit.map_err(|_| Full::Closed),
+            Err(_) => Err(Full::Waited(started.elapsed())),
+        }
     }
 
     /// Whether so many calls are stuck that no new ones should be sent here.
@@ -165,6 +175,21 @@ mod tests {
         assert_eq!(waiting.await.unwrap(), Err(Full::Waited(Duration::from_secs(10))));
         drop(place);
         assert!(admission.enter(far()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_told_when_there_will_be_no_places() {
+        let (admission, metrics) = admission(1, 10);
+        let waiting = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.enter(far()).await.map(drop) }
+        });
+        while metrics.queue_length.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        admission.close();
+        assert_eq!(waiting.await.unwrap(), Err(Full::Closed));
+        assert_eq!(admission.enter(far()).await.map(drop), Err(Full::Closed));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,4 +9,4 @@ mod running;
 pub(crate) use admission::{Admission, Full};
 pub(crate) use place::CallState;
 pub(crate) use record::{Outcome, Record};
-pub(crate) use running::{Ended, Running, Watch};
+pub(crate) use running::{Ended, Leash, Running};

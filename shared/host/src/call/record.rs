@@ -1,15 +1,13 @@
 //! What is remembered of one request, and the one place where it is counted and logged, however the request ends.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering},
 };
 
 use contract::CallIds;
 use http::Method;
+use tokio::time::Instant;
 
 use crate::{log::AccessLine, metrics::Metrics};
 
@@ -92,7 +90,7 @@ impl Drop for Record {
         if let Some(started) = self.call.get()
             && outcome != Outcome::Refused as u8
         {
-            self.metrics.called(&self.method, *started, outcome == Outcome::Failed as u8);
+            self.metrics.called(&self.method, started.elapsed(), outcome == Outcome::Failed as u8);
         }
         if let Some(line) = &self.line {
             line.write(*self.status.get_mut(), *self.bytes.get_mut(), self.arrived.elapsed(), &self.ids);

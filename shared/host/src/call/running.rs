@@ -14,7 +14,11 @@ use contract::{CallIds, CancelReason, HandlerError, Reply, cancel::Canceller};
 use tokio::time::{Instant, Sleep};
 
 use super::place::CallState;
-use crate::metrics::Metrics;
+use crate::{
+    lifecycle::{Lifecycle, Phase},
+    log::TraceId,
+    metrics::Metrics,
+};
 
 /// A call that still runs this long after it was cancelled counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
@@ -22,7 +26,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 type Invoke = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
 
 /// What is needed to cancel a call and to see it to its end.
-pub(crate) struct Watch {
+pub(crate) struct Leash {
     /// Tells the engine.
     pub(crate) canceller: Canceller,
     /// Whether user code still runs.
@@ -31,9 +35,17 @@ pub(crate) struct Watch {
     pub(crate) ids: CallIds,
     /// Where it is counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Why connections are let go of.
+    pub(crate) lifecycle: Lifecycle,
 }
 
-impl Watch {
+impl Leash {
+    /// Nobody waits for the call any more: its client has gone, or the process is about to.
+    pub(crate) fn let_go(self, invoke: Option<Invoke>) {
+        let aborting = self.lifecycle.phase() == Phase::Aborting;
+        self.cancel(if aborting { CancelReason::Shutdown } else { CancelReason::ClientGone }, invoke);
+    }
+
     /// Tells the engine to stop and looks after the call in the background: `invoke`, if the engine still runs it,
     /// is driven to its end, and if the user code does not stop, that is counted and logged.
     pub(crate) fn cancel(self, reason: CancelReason, invoke: Option<Invoke>) {
@@ -53,7 +65,7 @@ impl Watch {
                 tracing::warn!(
                     reason = reason.label(),
                     request_id = self.ids.request_id.as_str(),
-                    trace_id = %format_args!("{:032x}", self.ids.trace.trace_id),
+                    trace_id = %TraceId(&self.ids),
                     "a cancelled call does not stop: its place stays taken until it does"
                 );
             }
@@ -71,14 +83,14 @@ impl Watch {
 )]
 pub(crate) enum Ended {
     /// The engine is done, or streams its reply.
-    Replied(Result<Reply, HandlerError>, Watch),
+    Replied(Result<Reply, HandlerError>, Leash),
     /// The deadline came first; the call was told to stop.
     TimedOut,
 }
 
 /// Drives a call until it replies or its deadline comes. Dropping it earlier means that the client has gone.
 pub(crate) struct Running {
-    call: Option<(Invoke, Watch)>,
+    call: Option<(Invoke, Leash)>,
     deadline: Instant,
     /// Made only when the engine does not answer at once.
     timer: Option<Pin<Box<Sleep>>>,
@@ -87,10 +99,10 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(
         invoke: impl Future<Output = Result<Reply, HandlerError>> + Send + 'static,
-        watch: Watch,
+        leash: Leash,
         deadline: Instant,
     ) -> Self {
-        Self { call: Some((Box::pin(invoke), watch)), deadline, timer: None }
+        Self { call: Some((Box::pin(invoke), leash)), deadline, timer: None }
     }
 }
 
@@ -104,7 +116,7 @@ impl Future for Running {
             .unwrap_or_else(|_| Poll::Ready(Err(HandlerError::Lost("the engine panicked".to_owned()))));
         if let Poll::Ready(result) = polled {
             return match this.call.take() {
-                Some((_, watch)) => Poll::Ready(Ended::Replied(result, watch)),
+                Some((_, leash)) => Poll::Ready(Ended::Replied(result, leash)),
                 None => unreachable!("the call was there a line before"),
             };
         }
@@ -113,8 +125,8 @@ impl Future for Running {
         if timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        if let Some((invoke, watch)) = this.call.take() {
-            watch.cancel(CancelReason::Deadline, Some(invoke));
+        if let Some((invoke, leash)) = this.call.take() {
+            leash.cancel(CancelReason::Deadline, Some(invoke));
         }
         Poll::Ready(Ended::TimedOut)
     }
@@ -122,8 +134,8 @@ impl Future for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some((invoke, watch)) = self.call.take() {
-            watch.cancel(CancelReason::ClientGone, Some(invoke));
+        if let Some((invoke, leash)) = self.call.take() {
+            leash.let_go(Some(invoke));
         }
     }
 }

@@ -5,12 +5,11 @@ use http::{HeaderMap, HeaderName, Response, header};
 
 use super::body::Outgoing;
 
-/// Fields that describe one connection or one framing, which are the server's to choose (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+/// Fields that describe one connection (RFC 9110 section 7.6.1) or the framing: both are the server's to choose.
+const THE_SERVERS: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -31,7 +30,7 @@ pub(super) fn response(reply: &mut Reply, body: Outgoing) -> Response<Outgoing> 
 
 fn sanitize(headers: &mut HeaderMap) {
     // Functions hardly ever set one of these.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !headers.keys().any(|name| THE_SERVERS.contains(name)) {
         return;
     }
     if headers.contains_key(header::CONNECTION) {
@@ -46,7 +45,7 @@ fn sanitize(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in &THE_SERVERS {
         headers.remove(name);
     }
 }

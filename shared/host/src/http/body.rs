@@ -1,47 +1,79 @@
 //! Response bodies that remember: a streamed reply keeps its deadline, and every body keeps its request's record.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use contract::{BodyStream, CancelReason, HandlerError};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{problem::Problem, wire::Busy};
-use crate::call::{Outcome, Record, Watch};
+use crate::call::{Leash, Outcome, Record};
 
 /// The body of a streamed reply. It ends with an error, which cuts the response off, when the deadline comes or the
-/// function fails half-way: a client must be able to tell a part from the whole.
+/// function fails half-way: a client must be able to tell a part from the whole. (One that speaks HTTP/1.0 cannot.)
+///
+/// The deadline has a task of its own, because a body is only asked for more when its client takes what is there.
 pub(super) struct Streamed {
-    stream: BodyStream,
-    watch: Option<Watch>,
+    source: Arc<Mutex<Source>>,
     record: Arc<Record>,
-    timeout: Duration,
-    timer: Pin<Box<Sleep>>,
+    deadline: AbortHandle,
+}
+
+/// Where the pieces come from, until the stream has ended one way or another.
+struct Source {
+    running: Option<(BodyStream, Leash)>,
+    timed_out: bool,
+    reader: Option<Waker>,
 }
 
 impl Streamed {
     pub(super) fn new(
         stream: BodyStream,
-        watch: Watch,
+        leash: Leash,
         record: Arc<Record>,
         timeout: Duration,
         until: Instant,
     ) -> Self {
-        let timer = Box::pin(tokio::time::sleep_until(until));
-        Self { stream, watch: Some(watch), record, timeout, timer }
+        let source = Source { running: Some((stream, leash)), timed_out: false, reader: None };
+        let source = Arc::new(Mutex::new(source));
+        let deadline = tokio::spawn({
+            let (source, record) = (source.clone(), record.clone());
+            async move {
+                tokio::time::sleep_until(until).await;
+                let mut source = lock(&source);
+                let Some((stream, leash)) = source.running.take() else { return };
+                source.timed_out = true;
+                let reader = source.reader.take();
+                drop(source);
+                drop(stream);
+                leash.cancel(CancelReason::Deadline, None);
+                failed(&record, &Problem::TimedOut(timeout));
+                reader.into_iter().for_each(Waker::wake);
+            }
+        });
+        Self { source, record, deadline: deadline.abort_handle() }
     }
 
-    fn fail(&mut self, problem: &Problem) -> HandlerError {
-        problem.log(&self.record.ids);
-        self.record.ended(Outcome::Failed);
-        HandlerError::Stopped
+    /// For an answer that has no body whatever the function made: the stream is given up, and nobody is to blame.
+    pub(super) fn discard(self) {
+        lock(&self.source).running = None;
     }
+}
+
+fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(record: &Record, problem: &Problem) {
+    problem.log(&record.ids);
+    record.ended(Outcome::Failed);
 }
 
 impl Body for Streamed {
@@ -49,39 +81,40 @@ impl Body for Streamed {
     type Error = HandlerError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HandlerError>>> {
-        let this = &mut *self;
-        if this.watch.is_none() {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(item) = this.stream.as_mut().poll_next(cx) {
-            return Poll::Ready(match item {
-                Some(Ok(data)) => Some(Ok(Frame::data(data))),
-                Some(Err(error)) => {
-                    this.watch = None;
-                    Some(Err(this.fail(&Problem::Handler(error))))
-                }
-                None => {
-                    this.watch = None;
-                    None
-                }
-            });
-        }
-        ready!(this.timer.as_mut().poll(cx));
-        if let Some(watch) = this.watch.take() {
-            watch.cancel(CancelReason::Deadline, None);
-        }
-        let timeout = this.timeout;
-        Poll::Ready(Some(Err(this.fail(&Problem::TimedOut(timeout)))))
+        let mut source = lock(&self.source);
+        let Some((stream, _)) = &mut source.running else {
+            return Poll::Ready(source.timed_out.then_some(Err(HandlerError::Stopped)));
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Some(Err(HandlerError::Lost("the engine panicked".to_owned())))));
+        Poll::Ready(match polled {
+            Poll::Ready(Some(Ok(data))) => Some(Ok(Frame::data(data))),
+            Poll::Ready(Some(Err(error))) => {
+                source.running = None;
+                failed(&self.record, &Problem::Handler(error));
+                Some(Err(HandlerError::Stopped))
+            }
+            Poll::Ready(None) => {
+                source.running = None;
+                None
+            }
+            Poll::Pending => {
+                source.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        })
     }
 }
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.cancel(CancelReason::ClientGone, None);
+        self.deadline.abort();
+        if let Some((stream, leash)) = lock(&self.source).running.take() {
+            drop(stream);
+            leash.let_go(None);
         }
     }
 }
@@ -94,11 +127,31 @@ pub(super) enum Outgoing {
     Streamed(Box<Streamed>),
     /// An answer of the host's own routes.
     Routed(axum::body::Body),
+    /// No bytes, because the request or the status wants none.
+    Omitted,
 }
 
 impl Outgoing {
     pub(super) fn empty() -> Self {
         Self::Whole(None)
+    }
+
+    /// Leaves the bytes out. HTTP/1 does that by itself; with HTTP/2 they would break the protocol.
+    pub(super) fn omit(self) -> Self {
+        if let Self::Streamed(body) = self {
+            body.discard();
+        }
+        Self::Omitted
+    }
+
+    /// The number of bytes, when it is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Streamed(_) => None,
+            Self::Routed(body) => body.size_hint().exact(),
+            Self::Omitted => Some(0),
+        }
     }
 }
 
@@ -113,12 +166,13 @@ impl From<Bytes> for Outgoing {
 pub(super) struct Tracked {
     body: Outgoing,
     record: Arc<Record>,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl Tracked {
     pub(super) fn new(body: Outgoing, record: Arc<Record>, busy: Busy) -> Self {
-        Self { body, record, _busy: busy }
+        busy.client_has_to_take();
+        Self { body, record, busy }
     }
 }
 
@@ -132,15 +186,23 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
-        let frame = match &mut self.body {
-            Outgoing::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Outgoing::Streamed(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| Ok(frame?)),
-            Outgoing::Routed(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| Ok(frame?)),
+        let polled = match &mut self.body {
+            Outgoing::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Outgoing::Streamed(body) => Pin::new(body).poll_frame(cx).map_err(Cause::from),
+            Outgoing::Routed(body) => Pin::new(body).poll_frame(cx).map_err(Cause::from),
+            Outgoing::Omitted => Poll::Ready(None),
         };
+        if polled.is_pending() {
+            self.busy.function_has_to_give();
+        }
+        let frame = ready!(polled);
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             self.record.sent(data.len());
+            if !self.is_end_stream() {
+                self.busy.client_has_to_take();
+            }
         }
         Poll::Ready(frame)
     }
@@ -150,16 +212,11 @@ impl Body for Tracked {
             Outgoing::Whole(bytes) => bytes.is_none(),
             Outgoing::Streamed(_) => false,
             Outgoing::Routed(body) => body.is_end_stream(),
+            Outgoing::Omitted => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Outgoing::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Outgoing::Streamed(_) => SizeHint::default(),
-            Outgoing::Routed(body) => body.size_hint(),
-        }
+        self.body.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -1,20 +1,30 @@
 //! One client connection from accept to close.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use contract::Engine;
+use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use prometheus::IntGauge;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use super::{
     service::Front,
-    wire::{Expired, Watched, Wire},
+    wire::{Expired, Tap, Wire},
 };
-use crate::{config::WireLimits, lifecycle::Phase, metrics::Rejected};
+use crate::{
+    config::WireLimits,
+    lifecycle::Phase,
+    log::AccessLine,
+    metrics::{Metrics, Rejected},
+};
 
 /// The parser's buffer is this much larger than the largest head, so that the head's own limit, which answers with
 /// a message, is met first.
@@ -45,6 +55,13 @@ pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// When the host closes, a connection that has just been accepted may take this long to show its first request.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
+/// When the host closes, a connection without a request to be answered is dropped after this time, whatever its
+/// client does.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
 /// Serves the connection until one side closes it.
 pub(super) async fn serve<E: Engine>(
     front: Arc<Front<E>>,
@@ -54,17 +71,18 @@ pub(super) async fn serve<E: Engine>(
 ) {
     let app = front.app.clone();
     let limits = &app.config.wire;
-    app.metrics.connections.inc();
+    let _counted = Counted::new(&app.metrics.connections);
     let wire = Wire::new(limits);
     let service = service_fn({
         let (front, wire) = (front.clone(), wire.clone());
-        move |request| front.clone().answer(wire.clone(), remote, request)
+        move |request| front.clone().answer(wire.clone(), wire.begin_request(), remote, request)
     });
-    let io = TokioIo::new(Watched::new(stream, wire.clone()));
+    let io = TokioIo::new(Tap::new(stream, wire.clone()));
     let mut connection = pin!(protocols.serve_connection(io, service));
-    let mut watch = pin!(tokio::time::sleep_until(tokio::time::Instant::now() + limits.head_time));
-    let mut closing = pin!(app.lifecycle.reached(Phase::Closing));
-    let mut told_to_close = false;
+    let mut look_again = pin!(tokio::time::sleep_until(Instant::now() + limits.head_time));
+    let mut next_phase = pin!(app.lifecycle.reached(Phase::Closing));
+    let mut closing: Option<Instant> = None;
+    let mut told = false;
 
     // The order matters for speed: while the connection makes progress, the others are only looked at.
     let ended = poll_fn(|cx| {
@@ -72,25 +90,56 @@ pub(super) async fn serve<E: Engine>(
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(Closed::Broken));
             }
-            if !told_to_close && closing.as_mut().poll(cx).is_ready() {
-                told_to_close = true;
-                connection.as_mut().graceful_shutdown();
+            if next_phase.as_mut().poll(cx).is_ready() {
+                if closing.is_some() {
+                    return Poll::Ready(Ok(()));
+                }
+                closing = Some(Instant::now());
+                next_phase.set(app.lifecycle.reached(Phase::Aborting));
+                look_again.as_mut().reset(Instant::now() + FIRST_REQUEST);
                 continue;
             }
-            if watch.as_mut().poll(cx).is_pending() {
+            if let Some(since) = closing {
+                let waited = since.elapsed();
+                if !told && (wire.had_request() || waited >= FIRST_REQUEST) {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                    look_again.as_mut().reset(since + LAST_REQUEST);
+                    continue;
+                }
+                if waited >= LAST_REQUEST && wire.is_quiet() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            if look_again.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             match wire.check(limits) {
-                Ok(next) => watch.as_mut().reset(next),
+                Ok(next) => look_again.as_mut().reset(next),
                 Err(expired) => return Poll::Ready(Err(Closed::Expired(expired))),
             }
         }
     })
     .await;
     if let Err(closed) = ended {
-        closed.report(remote, &app.metrics);
+        closed.report(remote, &app.metrics, app.config.log.access);
     }
-    app.metrics.connections.dec();
+}
+
+/// An open connection in the metrics.
+struct Counted<'a>(&'a IntGauge);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Why a connection ended that was not simply closed.
@@ -100,23 +149,36 @@ enum Closed {
 }
 
 impl Closed {
-    fn report(&self, remote: SocketAddr, metrics: &crate::metrics::Metrics) {
+    fn report(&self, remote: SocketAddr, metrics: &Metrics, access_log: bool) {
         match self {
             Self::Expired(Expired::Idle) => {}
             Self::Expired(expired) => {
                 metrics.rejected(Rejected::SlowClient);
                 tracing::debug!(%remote, "closed a connection that made no progress: {expired:?}");
             }
-            Self::Broken(error) => {
-                let refused = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse());
-                if let Some(error) = refused {
-                    let too_large = error.is_parse_too_large();
-                    metrics.rejected(if too_large { Rejected::HeadTooLarge } else { Rejected::Malformed });
+            Self::Broken(error) => match error.downcast_ref::<hyper::Error>() {
+                Some(error) if error.is_parse() => {
+                    let (reason, status) = refusal(error);
+                    metrics.rejected(reason);
+                    if access_log {
+                        AccessLine::write_refused(remote, status.as_u16());
+                    }
                     tracing::info!(%remote, "refused what is not valid HTTP: {error}");
-                } else {
-                    tracing::debug!(%remote, "the connection broke: {error}");
                 }
-            }
+                _ => tracing::debug!(%remote, "the connection broke: {error}"),
+            },
         }
+    }
+}
+
+/// What the parser has answered. It does not say so itself, and of a request target that is too long it tells only
+/// in its message.
+fn refusal(error: &hyper::Error) -> (Rejected, StatusCode) {
+    if error.is_parse_too_large() {
+        (Rejected::HeadTooLarge, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else if error.to_string().contains("URI too long") {
+        (Rejected::HeadTooLarge, StatusCode::URI_TOO_LONG)
+    } else {
+        (Rejected::Malformed, StatusCode::BAD_REQUEST)
     }
 }

@@ -14,7 +14,7 @@ use super::{
     problem::Problem,
     router::App,
 };
-use crate::call::{CallState, Ended, Outcome, Record, Running, Watch};
+use crate::call::{CallState, Ended, Leash, Outcome, Record, Running};
 
 /// What the connection knows about a request.
 pub(super) struct Arrival {
@@ -38,9 +38,10 @@ pub(super) async fn call<E: Engine>(
         Ok(admitted) => run(app, &arrival, head, admitted).await,
         Err(problem) => Err(problem),
     };
-    let called = !matches!(&result, Err(problem) if problem.rejected().is_some());
+    // What kept the request from the engine is the host's answer, not the function's.
+    let functions = matches!(&result, Ok(_) | Err(Problem::Handler(_) | Problem::TimedOut(_)));
     let mut response = result.unwrap_or_else(|problem| app.refuse(&problem, &arrival.record));
-    if called && app.config.cors {
+    if functions && app.config.cors {
         cors::allow_any_origin(response.headers_mut());
     }
     response
@@ -56,7 +57,7 @@ async fn admit<E: Engine>(
     body: Incoming,
     deadline: Instant,
 ) -> Result<Admitted, Problem> {
-    let payload = intake::read(body, &mut head.headers, &app.config.wire, deadline).await?;
+    let payload = intake::read(body, &mut head.headers, &app.config, deadline).await?;
     let (place, state) = app.admission.enter(deadline).await.map_err(Problem::Full)?;
     Ok((payload, place, state))
 }
@@ -69,7 +70,13 @@ async fn run<E: Engine>(
 ) -> Result<Response<Outgoing>, Problem> {
     let Arrival { record, remote, deadline } = arrival;
     let (canceller, cancel) = Canceller::new();
-    let watch = Watch { canceller, state, ids: record.ids.clone(), metrics: app.metrics.clone() };
+    let leash = Leash {
+        canceller,
+        state,
+        ids: record.ids.clone(),
+        metrics: app.metrics.clone(),
+        lifecycle: app.lifecycle.clone(),
+    };
     let invocation = Invocation {
         method: head.method,
         uri: head.uri,
@@ -85,7 +92,7 @@ async fn run<E: Engine>(
     record.calls_function();
     let engine = app.engine();
     let timeout = app.config.calls.timeout;
-    match Running::new(async move { engine.invoke(invocation).await }, watch, *deadline).await {
+    match Running::new(async move { engine.invoke(invocation).await }, leash, *deadline).await {
         Ended::TimedOut => {
             record.ended(Outcome::Failed);
             Err(Problem::TimedOut(timeout))
@@ -95,12 +102,12 @@ async fn run<E: Engine>(
             record.ended(if refused { Outcome::Refused } else { Outcome::Failed });
             Err(Problem::Handler(error))
         }
-        Ended::Replied(Ok(mut reply), watch) => {
+        Ended::Replied(Ok(mut reply), leash) => {
             let body = match std::mem::take(&mut reply.body) {
                 Payload::Empty => Outgoing::empty(),
                 Payload::Whole(bytes) => bytes.into(),
                 Payload::Stream(stream) => {
-                    let streamed = Streamed::new(stream, watch, record.clone(), timeout, *deadline);
+                    let streamed = Streamed::new(stream, leash, record.clone(), timeout, *deadline);
                     Outgoing::Streamed(Box::new(streamed))
                 }
             };

@@ -1,6 +1,6 @@
 //! Reading a request's body, within its limits, before the function is called.
 
-use std::{pin::Pin, time::Duration};
+use std::{future::poll_fn, pin::Pin};
 
 use bytes::{Bytes, BytesMut};
 use contract::Body;
@@ -10,16 +10,16 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::{inflate, problem::Problem};
-use crate::config::WireLimits;
+use crate::config::Config;
 
 /// Reads the whole body and undoes its compression. The headers are left saying what the function gets.
 pub(super) async fn read(
     mut body: Incoming,
     headers: &mut HeaderMap,
-    limits: &WireLimits,
+    config: &Config,
     deadline: Instant,
 ) -> Result<Body, Problem> {
-    let limit = limits.body;
+    let limit = config.wire.body;
     if body.is_end_stream() {
         return Ok(Body::Empty);
     }
@@ -29,7 +29,7 @@ pub(super) async fn read(
     }
     let codings = inflate::codings(headers)?;
     let mut read = Collected::default();
-    while let Some(frame) = next(&mut body, limits.body_time, deadline).await? {
+    while let Some(frame) = next(&mut body, config, deadline).await? {
         // Trailers carry nothing that the contract gives a meaning to.
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > limit {
@@ -37,32 +37,39 @@ pub(super) async fn read(
         }
         read.push(data);
     }
-    let bytes = read.finish();
-    if codings.is_empty() {
-        return Ok(bytes.into());
+    let mut bytes = read.finish();
+    if !codings.is_empty() && !bytes.is_empty() {
+        let inflated = tokio::task::spawn_blocking(move || inflate::inflate(bytes, &codings, limit)).await;
+        bytes = inflated
+            .unwrap_or_else(|_| Err(Problem::BadBody("the request body cannot be inflated".to_owned())))?;
     }
-    let inflated = tokio::task::spawn_blocking(move || inflate::inflate(bytes, &codings, limit)).await;
-    let inflated =
-        inflated.unwrap_or_else(|_| Err(Problem::BadBody("the request body cannot be inflated".into())))?;
-    headers.remove(header::CONTENT_ENCODING);
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(inflated.len()));
-    Ok(inflated.into())
+    describe(headers, bytes.len());
+    Ok(bytes.into())
+}
+
+/// Makes the headers say what the function gets, where that differs from what was sent.
+fn describe(headers: &mut HeaderMap, length: usize) {
+    let inflated = headers.remove(header::CONTENT_ENCODING).is_some();
+    let unchunked = headers.remove(header::TRANSFER_ENCODING).is_some();
+    if inflated || unchunked {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
 }
 
 /// The next piece, unless the client stalls or the deadline comes.
 async fn next(
     body: &mut Incoming,
-    patience: Duration,
+    config: &Config,
     deadline: Instant,
 ) -> Result<Option<Frame<Bytes>>, Problem> {
-    let until = deadline.min(Instant::now() + patience);
-    let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-    match timeout_at(until, frame).await {
+    let patience = Instant::now() + config.wire.body_time;
+    let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+    match timeout_at(deadline.min(patience), frame).await {
         Ok(frame) => frame
             .transpose()
             .map_err(|error| Problem::Malformed(format!("the request body cannot be read: {error}"))),
-        Err(_) => Err(Problem::BodyStalled(patience)),
+        Err(_) if deadline < patience => Err(Problem::BodyLate(config.calls.timeout)),
+        Err(_) => Err(Problem::BodyStalled(config.wire.body_time)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The listening socket.
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use contract::Engine;
 use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
@@ -42,12 +42,18 @@ impl Listener {
 
     /// Accepts for ever.
     pub(crate) async fn accept<E: Engine>(&self, connections: &Connections<E>) {
+        let mut failing = false;
         loop {
             match self.listener.accept().await {
-                Ok((stream, remote)) => connections.serve(stream, remote),
+                Ok((stream, remote)) => {
+                    failing = false;
+                    connections.serve(stream, remote);
+                }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    tracing::warn!("cannot accept connections: {error}");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!("cannot accept connections until others are closed: {error}");
+                    }
                     tokio::time::sleep(OUT_OF_RESOURCES).await;
                 }
             }
@@ -55,14 +61,13 @@ impl Listener {
     }
 
     /// Accepts what the kernel has already promised to clients, then stops listening.
-    pub(crate) async fn close<E: Engine>(self, connections: &Connections<E>) {
-        poll_fn(|cx| {
-            while let Poll::Ready(Ok((stream, remote))) = self.listener.poll_accept(cx) {
-                connections.serve(stream, remote);
-            }
-            Poll::Ready(())
-        })
-        .await;
+    pub(crate) fn close<E: Engine>(self, connections: &Connections<E>) {
+        // Asked directly: the runtime's view of the socket may lag behind.
+        let Ok(listener) = self.listener.into_std() else { return };
+        while let Ok((stream, remote)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            stream.into_iter().for_each(|stream| connections.serve(stream, remote));
+        }
     }
 }
 
@@ -88,10 +93,5 @@ impl<E: Engine> Connections<E> {
     pub(crate) async fn closed(&self) {
         self.open.close();
         self.open.wait().await;
-    }
-
-    /// How many are open.
-    pub(crate) fn len(&self) -> usize {
-        self.open.len()
     }
 }

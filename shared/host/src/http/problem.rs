@@ -33,6 +33,8 @@ pub(crate) enum Problem {
     BadBody(String),
     /// The client sent nothing of its body for this long.
     BodyStalled(Duration),
+    /// The deadline came, this far away, before the client had sent its body.
+    BodyLate(Duration),
     /// There is no place for the call.
     Full(Full),
     /// The deadline has come; it was this far away.
@@ -53,7 +55,7 @@ impl Problem {
             Self::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyStalled(_) | Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyStalled(_) | Self::BodyLate(_) | Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handler(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -70,11 +72,13 @@ impl Problem {
                 format!("the request head has {size} bytes; allowed: {limit} (FUNC_HEADER_MAX)")
             }
             Self::BodyTooLarge { declared: Some(size), limit } => {
-                format!("the request body has {size} bytes; allowed: {limit} (REQ_MB_LIMIT)")
+                format!(
+                    "the request body has {size} bytes; allowed: {limit} (REQ_MB_LIMIT, FUNC_MEMFILE_MAX)"
+                )
             }
             Self::BodyTooLarge { declared: None, limit } => {
                 format!(
-                    "the request body has more than {limit} bytes, which is what is allowed (REQ_MB_LIMIT)"
+                    "the request body has more than {limit} bytes, which is what is allowed (REQ_MB_LIMIT, FUNC_MEMFILE_MAX)"
                 )
             }
             Self::Coding(coding) => {
@@ -89,6 +93,10 @@ impl Problem {
                     patience.as_secs_f64()
                 )
             }
+            Self::BodyLate(timeout) => {
+                format!("the request body did not come within {} s (FUNC_TIMEOUT)", timeout.as_secs_f64())
+            }
+            Self::Full(Full::Closed) => "the host is shutting down".to_owned(),
             Self::Full(Full::Queue(waiting)) => {
                 format!(
                     "all places are taken and {waiting} calls wait already (FUNC_CONCURRENCY, FUNC_QUEUE)"
@@ -119,9 +127,10 @@ impl Problem {
             Self::Coding(_) | Self::BadBody(_) | Self::Handler(HandlerError::BadData(_)) => {
                 Some(Rejected::BadBody)
             }
-            Self::BodyStalled(_) => Some(Rejected::SlowClient),
+            Self::BodyStalled(_) | Self::BodyLate(_) => Some(Rejected::SlowClient),
             Self::Full(Full::Queue(_)) => Some(Rejected::QueueFull),
             Self::Full(Full::Waited(_)) => Some(Rejected::QueueWait),
+            Self::Full(Full::Closed) => Some(Rejected::Closing),
             Self::TimedOut(_) | Self::Handler(_) => None,
         }
     }
@@ -137,6 +146,7 @@ impl Problem {
                 | Self::BodyTooLarge { .. }
                 | Self::Coding(_)
                 | Self::BodyStalled(_)
+                | Self::BodyLate(_)
         )
     }
 
@@ -168,6 +178,10 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if let Self::Full(_) = self {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Self::NotAllowed(_) = self {
+            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
+            headers.insert(header::ALLOW, methods);
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -73,7 +73,7 @@ const METRICS: &str = "/metrics";
 
 /// Whether a request is the host's. The function's requests, which are nearly all, do not pass through the router:
 /// its boxing and matching costs a tenth of the time that the host has for one.
-pub(super) fn is_hosts(method: &Method, path: &str) -> bool {
+pub(super) fn is_host_path(method: &Method, path: &str) -> bool {
     matches!(path, HEALTHZ | READYZ | METRICS) && (method == Method::GET || method == Method::HEAD)
 }
 
@@ -98,7 +98,7 @@ async fn healthz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
 async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
     match app.lifecycle.phase() {
         Phase::Loading => unavailable("the function is being loaded"),
-        Phase::Draining | Phase::Closing => unavailable("the host is shutting down"),
+        Phase::Draining | Phase::Closing | Phase::Aborting => unavailable("the host is shutting down"),
         Phase::Ready if app.admission.too_many_stuck() => unavailable("too many calls do not stop"),
         Phase::Ready => ok("OK"),
     }

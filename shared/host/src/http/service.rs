@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use contract::{CallIds, Engine, RequestId, TraceContext};
-use http::{HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -13,10 +13,9 @@ use tower_service::Service;
 use super::{
     body::{Outgoing, Tracked},
     function::{self, Arrival},
-    problem::Problem,
-    router::{App, is_hosts, routes},
+    router::{App, is_host_path, routes},
     strict,
-    wire::Wire,
+    wire::{Busy, Wire},
 };
 use crate::{call::Record, lifecycle::Phase, log::AccessLine};
 
@@ -34,66 +33,89 @@ impl<E: Engine> Front<E> {
         Self { router: routes(app.clone()), app }
     }
 
-    /// One request of the connection `wire`.
+    /// One request of the connection `wire`, which is `busy` with it.
     pub(super) async fn answer(
         self: Arc<Self>,
         wire: Arc<Wire>,
+        busy: Busy,
         remote: SocketAddr,
         mut request: Request<Incoming>,
     ) -> Result<Response<Tracked>, Infallible> {
         let app = &self.app;
         let arrived = Instant::now();
-        let deadline = arrived + app.config.calls.timeout;
-        let ambiguous =
-            request.headers().contains_key(header::TRANSFER_ENCODING) && wire.head_has_content_length();
-        let busy = wire.begin_request();
-        let ids = name(request.headers_mut());
+        let checked = strict::check(&request, app.config.wire.head, &wire.head());
+        wire.forget_head();
+        let ids = identify(request.headers_mut());
         let line = app.config.log.access.then(|| {
             let head = (request.method(), request.uri(), request.version());
             AccessLine::new(remote, head, request.headers())
         });
-        let record =
-            Record::start(arrived.into_std(), ids, request.method().clone(), line, app.metrics.clone());
-        let http1 = request.version() < Version::HTTP_2;
+        let record = Record::start(arrived, ids, request.method().clone(), line, app.metrics.clone());
+        let asked = Asked { version: request.version(), head: request.method() == Method::HEAD };
 
-        let problem = if ambiguous {
-            Some(Problem::Malformed("the request has both Content-Length and Transfer-Encoding".to_owned()))
-        } else {
-            strict::check(&request, app.config.wire.head).err()
-        };
-        let mut response = match problem {
-            Some(problem) => app.refuse(&problem, &record),
-            None if is_hosts(request.method(), request.uri().path()) => {
+        let response = match checked {
+            Err(problem) => app.refuse(&problem, &record),
+            Ok(()) if is_host_path(request.method(), request.uri().path()) => {
                 let routed = self.router.clone().call(request).await;
                 routed.unwrap_or_else(|never| match never {}).map(Outgoing::Routed)
             }
-            None => {
+            Ok(()) => {
+                let deadline = arrived + app.config.calls.timeout;
                 let arrival = Arrival { record: record.clone(), remote, deadline };
                 function::call(app, arrival, request).await
             }
         };
+        let response = self.finish(&asked, &record, &wire, response);
+        Ok(response.map(|body| Tracked::new(body, record, busy)))
+    }
 
+    /// What every response gets, whoever made it.
+    fn finish(
+        &self,
+        asked: &Asked,
+        record: &Record,
+        wire: &Wire,
+        mut response: Response<Outgoing>,
+    ) -> Response<Outgoing> {
+        let status = response.status();
+        record.answered(status);
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, record.ids.request_id.to_header());
-        if !http1 {
+        if asked.version >= Version::HTTP_2 {
             headers.remove(header::CONNECTION);
-        } else if app.lifecycle.phase() >= Phase::Draining {
+        } else if self.app.lifecycle.phase() >= Phase::Draining {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if headers.contains_key(header::CONNECTION) {
             wire.expect_close();
         }
-        record.answered(response.status());
-        Ok(response.map(|body| Tracked::new(body, record, busy)))
+        let http2 = asked.version >= Version::HTTP_2;
+        let streamed = matches!(response.body(), Outgoing::Streamed(_));
+        let bodiless = asked.head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !bodiless || !(http2 || streamed) {
+            return response;
+        }
+        let length = response.body().length().filter(|_| asked.head);
+        if let Some(length) = length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        response.map(Outgoing::omit)
     }
 }
 
+/// What the way of answering depends on.
+struct Asked {
+    version: Version,
+    head: bool,
+}
+
 /// Finds or makes the names of a request, and hands on our own span as the function's parent.
-fn name(headers: &mut http::HeaderMap) -> CallIds {
-    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
+fn identify(headers: &mut HeaderMap) -> CallIds {
+    let given = only(headers, &TRACEPARENT).and_then(TraceContext::parse);
     let span_id = fastrand::u64(1..);
     let trace = match given {
-        Some(given) => TraceContext { span_id, ..given },
+        // Of the flags, this version of the header defines only the first.
+        Some(given) => TraceContext { span_id, flags: given.flags & 1, ..given },
         None => TraceContext { trace_id: fastrand::u128(1..), span_id, flags: 0 },
     };
     if given.is_none() {
@@ -106,4 +128,11 @@ fn name(headers: &mut http::HeaderMap) -> CallIds {
         .and_then(RequestId::from_header)
         .unwrap_or_else(|| RequestId::from_trace(&trace));
     CallIds { request_id, trace }
+}
+
+/// The value of a header that stands there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }

@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -16,33 +16,49 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::strict;
 use crate::config::WireLimits;
 
-/// How long a connection that is closed with unread input waits for the client to take the last answer: closing it
-/// at once would reset it, and the answer would be lost (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
+/// A connection that is closed with unread input waits for the client to take the last answer: closing it at once
+/// would reset it, and the answer would be lost (RFC 9112 section 9.6). It waits this long for more input, ...
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// ... and this long altogether.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A client that ends its half of the connection while it is being answered is taken for gone after this time: some
+/// only say that they will send no more, and that cannot be told apart.
+const HALF_CLOSED: Duration = Duration::from_millis(250);
+
+/// What a connection keeps of the memory for heads when it is done with one.
+const KEPT_HEAD: usize = 2048;
+
+/// How HTTP/2 begins.
+const HTTP2: &[u8] = b"PRI * HTTP/2";
 
 /// No time at all, in the clocks below.
 const NEVER: u64 = u64::MAX;
 
-/// What is known of a connection. Written by [`Watched`] and by the requests on it, read by whoever closes it.
+/// What is known of a connection. Written by [`Tap`] and by the requests on it, read by whoever closes it.
 #[derive(Debug)]
 pub(super) struct Wire {
     opened: Instant,
+    /// Requests that are being answered.
     busy: AtomicUsize,
+    had_request: AtomicBool,
     http2: AtomicBool,
     closing: AtomicBool,
     idle_since: AtomicU64,
     head_since: AtomicU64,
+    /// The socket takes nothing more.
     blocked_since: AtomicU64,
-    /// The head of the next request, as it came, while no request is being answered. A head that was pipelined
-    /// behind a request is not in it: there the parser's own way, chunked wins and the connection ends, has to do.
+    /// There is an answer, or a piece of one, that has not been asked for.
+    untaken_since: AtomicU64,
+    /// What came since the last request: the head of the next one, and perhaps more. Pipelined heads are not in it.
     head: Mutex<Vec<u8>>,
     head_limit: usize,
 }
 
-/// Why a connection is closed by its watch.
+/// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expired {
     /// Nothing happened on it.
@@ -58,27 +74,47 @@ impl Wire {
         Arc::new(Self {
             opened: Instant::now(),
             busy: AtomicUsize::new(0),
+            had_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             blocked_since: AtomicU64::new(NEVER),
+            untaken_since: AtomicU64::new(NEVER),
             head: Mutex::new(Vec::new()),
             head_limit: limits.head,
         })
     }
 
-    /// A request has been parsed and is being answered until the guard is dropped.
+    /// A request has been parsed and is being answered until the guard is dropped. Called as soon as the parser hands
+    /// it over, before anything waits: what comes from the client now is no longer about its head.
     pub(super) fn begin_request(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
+        self.had_request.store(true, Relaxed);
         self.head_since.store(NEVER, Relaxed);
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Busy(self.clone())
     }
 
-    /// Whether the head that was just parsed carries a Content-Length, seen or hidden.
-    pub(super) fn head_has_content_length(&self) -> bool {
-        strict::has_content_length(&self.head.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The head has been looked at.
+    pub(super) fn forget_head(&self) {
+        let mut head = self.head();
+        head.clear();
+        head.shrink_to(KEPT_HEAD);
+    }
+
+    /// Whether a request has ever been parsed.
+    pub(super) fn had_request(&self) -> bool {
+        self.had_request.load(Relaxed)
+    }
+
+    /// Whether no request is being answered.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.busy.load(Relaxed) == 0
+    }
+
+    /// What came since the last request, the head that was just parsed first of all.
+    pub(super) fn head(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The answer that is being sent is the connection's last.
@@ -94,11 +130,12 @@ impl Wire {
         };
         let now = Instant::now();
         let mut next = now + limits.idle_time;
-        let quiet = self.busy.load(Relaxed) == 0;
+        let quiet = self.is_quiet();
         // Between the frames of HTTP/2 a head cannot be told from a ping: there the idle time bounds both.
         let http1 = !self.http2.load(Relaxed);
         for (applies, clock, limit, expired) in [
             (true, &self.blocked_since, limits.body_time, Expired::Blocked),
+            (true, &self.untaken_since, limits.body_time, Expired::Blocked),
             (quiet && http1, &self.head_since, limits.head_time, Expired::Head),
             (quiet, &self.idle_since, limits.idle_time, Expired::Idle),
         ] {
@@ -119,19 +156,17 @@ impl Wire {
 
     /// Looks at what the client sent, on its way to the parser.
     fn saw_input(&self, input: &[u8]) {
-        if self.busy.load(Relaxed) > 0 || input.is_empty() {
+        if !self.is_quiet() || self.http2.load(Relaxed) {
             return;
         }
         if self.head_since.load(Relaxed) == NEVER {
             self.head_since.store(self.now(), Relaxed);
-            if input.starts_with(b"PRI * HTTP/2") {
-                self.http2.store(true, Relaxed);
-            }
         }
-        if !self.http2.load(Relaxed) {
-            let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = self.head_limit.saturating_sub(head.len()).min(input.len());
-            head.extend_from_slice(&input[..room]);
+        let mut head = self.head();
+        let room = self.head_limit.saturating_sub(head.len()).min(input.len());
+        head.extend_from_slice(&input[..room]);
+        if head.starts_with(HTTP2) {
+            self.http2.store(true, Relaxed);
         }
     }
 
@@ -149,20 +184,40 @@ impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Relaxed) == 1 {
             self.0.idle_since.store(self.0.now(), Relaxed);
+            self.0.untaken_since.store(NEVER, Relaxed);
         }
     }
 }
 
-/// A stream that tells its [`Wire`] what happens, and that lingers when it is closed with input unread.
-pub(super) struct Watched<S> {
-    stream: S,
-    wire: Arc<Wire>,
-    linger: Option<Pin<Box<Sleep>>>,
+impl Busy {
+    /// There is something for the client; it is given up when it takes nothing for too long.
+    pub(super) fn client_has_to_take(&self) {
+        self.0.untaken_since.store(self.0.now(), Relaxed);
+    }
+
+    /// The client has taken everything there is.
+    pub(super) fn function_has_to_give(&self) {
+        self.0.untaken_since.store(NEVER, Relaxed);
+    }
 }
 
-impl<S> Watched<S> {
+/// A stream that tells its [`Wire`] what happens, that gives a client which has closed its half a moment to be
+/// answered, and that lingers when it is closed with input unread.
+pub(super) struct Tap<S> {
+    stream: S,
+    wire: Arc<Wire>,
+    half_closed: Option<Pin<Box<Sleep>>>,
+    linger: Option<Linger>,
+}
+
+struct Linger {
+    until: Instant,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl<S> Tap<S> {
     pub(super) fn new(stream: S, wire: Arc<Wire>) -> Self {
-        Self { stream, wire, linger: None }
+        Self { stream, wire, half_closed: None, linger: None }
     }
 
     fn note_write<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -177,20 +232,28 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.wire.saw_input(&buf.filled()[before..]);
+        let room = buf.remaining() > 0;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let input = &buf.filled()[before..];
+        if !input.is_empty() {
+            this.wire.saw_input(input);
+        } else if room && !this.wire.is_quiet() {
+            let timer = this.half_closed.get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSED)));
+            return timer.as_mut().poll(cx).map(Ok);
+        }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note_write(written)
@@ -221,15 +284,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                 return Poll::Ready(Ok(()));
             }
         }
-        let timer = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let linger = this.linger.get_or_insert_with(|| Linger {
+            until: Instant::now() + LINGER,
+            silence: Box::pin(tokio::time::sleep(LINGER_SILENCE)),
+        });
         let mut scratch = [0; 4096];
-        while timer.as_mut().poll(cx).is_pending() {
+        loop {
             let mut buf = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => {}
-                _ => break,
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    let patience = Instant::now() + LINGER_SILENCE;
+                    linger.silence.as_mut().reset(patience.min(linger.until));
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return linger.silence.as_mut().poll(cx).map(Ok),
+            }
+            if Instant::now() >= linger.until {
+                return Poll::Ready(Ok(()));
             }
         }
-        Poll::Ready(Ok(()))
     }
 }

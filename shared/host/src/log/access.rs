@@ -30,6 +30,24 @@ impl AccessLine {
         }
     }
 
+    /// Writes the line of something that was refused before it was a request.
+    pub(crate) fn write_refused(remote: SocketAddr, status: u16) {
+        tracing::info!(
+            target: ACCESS,
+            remote = %remote.ip(),
+            method = "-",
+            path = "-",
+            protocol = "-",
+            status,
+            bytes = 0_u64,
+            referer = "",
+            user_agent = "",
+            duration = 0.0,
+            request_id = "-",
+            trace_id = "-",
+        );
+    }
+
     /// Writes the line; the order of the fields is the order in the text format.
     pub(crate) fn write(&self, status: u16, bytes: u64, took: Duration, ids: &CallIds) {
         tracing::info!(

@@ -2,14 +2,14 @@
 //! output and standard error without ever making a request wait for a slow reader.
 
 mod access;
+mod sink;
 mod text;
 
-use std::io;
+use std::{io, time::Duration};
 
 use contract::{CallIds, Failure, Output, OutputLine, OutputStream};
 use prometheus::IntCounter;
 use tracing::{Level, Metadata};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
@@ -18,39 +18,38 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+pub(crate) use access::AccessLine;
+pub(crate) use sink::Sink;
+
 use crate::config::LogConfig;
 
-pub(crate) use access::AccessLine;
+/// How long the end of the process waits for a slow reader of the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Lines that may wait for a slow reader; more are dropped and counted.
-const WAITING_LINES: usize = 16_384;
-
-/// Log targets that are not module paths: the text format writes them without the host's own prefix.
+/// Log targets that are not module paths. Requests and what the function prints are written without the host's own
+/// prefix; what happens to the process as a whole is written whatever `FUNC_LOG_LEVEL` says.
 const ACCESS: &str = "access";
 const FUNCTION_STDOUT: &str = "function::stdout";
 const FUNCTION_STDERR: &str = "function::stderr";
+pub(crate) const LIFECYCLE: &str = "lifecycle";
 
-/// Keeps the log's writers running; dropping it writes what waits.
+/// Requests and what the function prints to its standard output go to ours; everything else to standard error.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
-    _guards: [WorkerGuard; 2],
-    dropped: [ErrorCounter; 2],
+    out: Sink,
+    err: Sink,
 }
 
 impl Log {
     /// Sends everything that is logged from now on to standard output and standard error.
-    pub(crate) fn start(config: &LogConfig) -> Self {
-        let writer =
-            |to| NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true).finish(to);
-        let (out, out_guard) = writer(Stream::Out);
-        let (err, err_guard) = writer(Stream::Err);
-        let dropped = [out.error_counter(), err.error_counter()];
+    pub(crate) fn start(config: &LogConfig) -> io::Result<Self> {
+        let log = Self { out: Sink::start(io::stdout())?, err: Sink::start(io::stderr())? };
         let filter = Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("host", config.level)
             .with_target("funchost", config.level)
-            .with_target("function", Level::INFO)
-            .with_target(ACCESS, Level::INFO);
-        let layer = tracing_subscriber::fmt::layer().with_writer(Streams { out, err });
+            .with_targets([("function", Level::INFO), (ACCESS, Level::INFO), (LIFECYCLE, Level::INFO)]);
+        let layer = tracing_subscriber::fmt::layer().with_writer(log.clone());
         let layer = if config.json {
             let json = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
             json.with_timer(UtcTime::rfc_3339()).boxed()
@@ -60,52 +59,30 @@ impl Log {
         // A second start in one process happens in tests only; the first log stays.
         let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
         std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of the host: {panic}")));
-        Self { _guards: [out_guard, err_guard], dropped }
+        Ok(log)
     }
 
     /// Lines lost so far because nobody read them.
-    pub(crate) fn dropped_lines(&self) -> [ErrorCounter; 2] {
-        self.dropped.clone()
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.out.dropped_lines() + self.err.dropped_lines()
+    }
+
+    /// Writes what waits, as far as anybody reads it.
+    pub(crate) fn finish(&self) {
+        self.out.flush(LAST_LINES);
+        self.err.flush(LAST_LINES);
     }
 }
 
-/// Standard output or standard error, with the lines of one turn written at once.
-enum Stream {
-    Out,
-    Err,
-}
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = &'a Sink;
 
-impl io::Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Out => io::stdout().lock().write(bytes),
-            Self::Err => io::stderr().lock().write(bytes),
-        }
+    fn make_writer(&'a self) -> &'a Sink {
+        &self.err
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Out => io::stdout().lock().flush(),
-            Self::Err => io::stderr().lock().flush(),
-        }
-    }
-}
-
-/// Requests and what the function prints to its standard output go to ours; everything else to standard error.
-struct Streams {
-    out: NonBlocking,
-    err: NonBlocking,
-}
-
-impl<'a> MakeWriter<'a> for Streams {
-    type Writer = NonBlocking;
-
-    fn make_writer(&'a self) -> NonBlocking {
-        self.err.clone()
-    }
-
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> NonBlocking {
-        if matches!(meta.target(), ACCESS | FUNCTION_STDOUT) { self.out.clone() } else { self.err.clone() }
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> &'a Sink {
+        if matches!(meta.target(), ACCESS | FUNCTION_STDOUT) { &self.out } else { &self.err }
     }
 }
 

@@ -1,7 +1,11 @@
-//! The text format: Apache's combined format with duration and request id for requests, what the function prints as
-//! it printed it, and a time, a level and fields for the host's own lines.
+//! The text format: Apache's combined format with duration, request id and trace id for requests, what the function
+//! prints as it printed it, and a time, a level and fields for the host's own lines.
 
-use std::{cell::RefCell, fmt, time::SystemTime};
+use std::{
+    cell::RefCell,
+    fmt::{self, Write},
+    time::SystemTime,
+};
 
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use tracing::{
@@ -31,10 +35,10 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         match event.metadata().target() {
             ACCESS => event.record(&mut Combined { out: &mut out }),
-            FUNCTION_STDOUT | FUNCTION_STDERR => event.record(&mut Message { out: &mut out }),
+            FUNCTION_STDOUT | FUNCTION_STDERR => event.record(&mut Message { out: &mut out, verbatim: true }),
             _ => {
                 write!(out, "{} {} ", now(LINE_TIME), event.metadata().level())?;
-                event.record(&mut Message { out: &mut out });
+                event.record(&mut Message { out: &mut out, verbatim: false });
                 event.record(&mut Fields { out: &mut out });
             }
         }
@@ -58,7 +62,7 @@ fn write_clf_time(out: &mut Writer<'_>) -> fmt::Result {
     })
 }
 
-/// `remote - - [time] "method path protocol" status bytes "referer" "agent" seconds request-id`
+/// `remote - - [time] "method path protocol" status bytes "referer" "agent" seconds request-id trace-id`
 ///
 /// Relies on the fields coming in the order in which [`super::AccessLine`] names them. Written without format
 /// strings where it can be: there is one of these lines per request.
@@ -73,7 +77,7 @@ impl Combined<'_, '_> {
             "path" => ("", " "),
             "protocol" => ("", "\""),
             "referer" | "user_agent" => (" \"", "\""),
-            "request_id" => (" ", ""),
+            "request_id" | "trace_id" => (" ", ""),
             _ => return Ok(()),
         };
         self.out.write_str(before)?;
@@ -102,9 +106,11 @@ impl Visit for Combined<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "remote" {
-            let _ = self.remote(value);
-        }
+        let _ = match field.name() {
+            "remote" => self.remote(value),
+            "trace_id" => write!(self.out, " {value:?}"),
+            _ => Ok(()),
+        };
     }
 }
 
@@ -123,36 +129,62 @@ fn write_quoted(out: &mut Writer<'_>, text: &str) -> fmt::Result {
     Ok(())
 }
 
-/// The message alone.
+/// The message alone: as it is when the function printed it, else with its control characters escaped, because it
+/// may hold the text of an exception, and a newline in that would forge a line of ours.
 struct Message<'a, 'w> {
     out: &'a mut Writer<'w>,
+    verbatim: bool,
 }
 
 impl Visit for Message<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            let _ = write!(self.out, "{value:?}");
+            let _ = match self.verbatim {
+                true => write!(self.out, "{value:?}"),
+                false => write!(&mut Escaped(self.out), "{value:?}"),
+            };
         }
     }
 }
 
-/// Everything but the message, as `name=value`; a stack goes on lines of its own.
+/// Everything but the message, as `name=value`. A stack goes on lines of its own, indented so that none of them looks
+/// like the beginning of another line.
 struct Fields<'a, 'w> {
     out: &'a mut Writer<'w>,
+}
+
+impl Fields<'_, '_> {
+    fn stack(&mut self, stack: &str) -> fmt::Result {
+        stack.lines().try_for_each(|line| write!(self.out, "\n  {line}"))
+    }
 }
 
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let _ = match field.name() {
-            "stack" if value.is_empty() => Ok(()),
-            "stack" => write!(self.out, "\n{}", value.trim_end()),
-            name => write!(self.out, " {name}={value}"),
+            "stack" => self.stack(value),
+            name => write!(&mut Escaped(self.out), " {name}={value}"),
         };
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() != "message" {
-            let _ = write!(self.out, " {}={value:?}", field.name());
+            let _ = write!(&mut Escaped(self.out), " {}={value:?}", field.name());
         }
+    }
+}
+
+/// Writes control characters as escapes.
+struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+
+impl Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.contains(char::is_control) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(self.0, "{}", c.escape_default()),
+            false => self.0.write_char(c),
+        })
     }
 }

@@ -7,6 +7,7 @@ use testkit::Seen;
 use tokio::time::Instant;
 
 use super::host;
+use crate::lifecycle::Phase;
 
 const HANG: &str = "GET /hang HTTP/1.1\r\nHost: test\r\n\r\n";
 const STUBBORN: &str = "GET /stubborn HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -128,6 +129,76 @@ async fn a_stream_is_cut_off_at_the_deadline() {
     host.until_metric("funchost_calls_in_flight", 0.0).await;
     assert_eq!(host.metric("function_failures_total{method=\"GET\"}"), Some(1.0));
     assert_eq!(host.metric("funchost_cancelled_total{reason=\"deadline\"}"), Some(1.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_quick_stream_nor_a_client_that_takes_nothing_outlives_the_deadline() {
+    let host = host(&[("FUNC_TIMEOUT", "3"), ("FUNC_BODY_TIMEOUT", "3600"), ("FUNC_CONCURRENCY", "1")]);
+    let mut idle = host.connect_with_buffer(1024);
+    idle.send("GET /stream/1000000000 HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    host.until_metric("funchost_calls_in_flight", 1.0).await;
+    let before = Instant::now();
+    host.until_metric("funchost_calls_in_flight", 0.0).await;
+    assert_eq!(before.elapsed().as_secs_f64().round(), 3.0);
+    assert_eq!(host.metric("funchost_cancelled_total{reason=\"deadline\"}"), Some(1.0));
+    assert_eq!(host.connect().get("/").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_panics_in_a_stream_costs_that_stream() {
+    let host = host(&[]);
+    let mut client = host.connect();
+    client.send("GET /stream-panic HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert!(client.try_answer("GET").await.is_none());
+    assert_eq!(host.metric("function_failures_total{method=\"GET\"}"), Some(1.0));
+    drop(client);
+    host.until_metric("funchost_connections", 0.0).await;
+    assert_eq!(host.connect().get("/").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_of_a_stream_ends_it_and_nobody_is_to_blame() {
+    let host = host(&[]);
+    let mut client = host.connect();
+    let answer = client.request("HEAD /stream-hang HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert_eq!(answer.status, 200);
+    host.until_metric("funchost_calls_in_flight", 0.0).await;
+    assert_eq!(host.metric("funchost_cancelled_total{reason=\"client_gone\"}"), Some(0.0));
+    assert_eq!(client.get("/").await.body, "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_only_says_it_will_send_no_more_is_answered() {
+    let host = host(&[]);
+    for path in ["/", "/sleep/200"] {
+        let mut client = host.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        client.finish().await;
+        assert!(client.try_answer("GET").await.is_some_and(|answer| answer.status == 200), "{path}");
+    }
+    let mut client = host.connect();
+    client.send(HANG).await;
+    client.finish().await;
+    host.engine.until(&Seen::Cancelled(CancelReason::ClientGone)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_call_took_is_measured() {
+    let host = host(&[]);
+    host.connect().get("/sleep/2000").await;
+    assert_eq!(host.metric("function_duration_seconds_sum{method=\"GET\"}").map(f64::round), Some(2.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_still_runs_is_told_when_the_process_gives_up() {
+    let host = host(&[]);
+    let mut client = host.connect();
+    client.send(HANG).await;
+    host.engine.until(&Seen::Called("/hang".to_owned())).await;
+    host.app.lifecycle.advance(Phase::Closing);
+    host.app.lifecycle.advance(Phase::Aborting);
+    host.engine.until(&Seen::Cancelled(CancelReason::Shutdown)).await;
+    assert!(client.is_closed().await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,11 @@ impl Client {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
+    /// Says that nothing more will be sent.
+    pub(super) async fn finish(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// GET of a path.
     pub(super) async fn get(&mut self, path: &str) -> Answer {
         self.request(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await

@@ -120,6 +120,7 @@ async fn data_that_is_not_what_it_claims_is_400_and_no_call() {
         (400, "the request body is not valid JSON: line 1 column 1\n")
     );
     assert_eq!(host.metric("function_calls_total{method=\"GET\"}"), None);
+    assert_eq!(answer.header("access-control-allow-origin").unwrap(), "*");
     assert_eq!(host.metric("funchost_rejected_total{reason=\"bad_body\"}"), Some(1.0));
 }
 
@@ -157,7 +158,9 @@ async fn a_callers_trace_and_request_id_are_kept() {
 #[tokio::test(start_paused = true)]
 async fn missing_and_malformed_names_are_replaced() {
     let mut client = host(&[]).connect();
-    for headers in ["", "Traceparent: 00-nonsense\r\nTracestate: a=b\r\nX-Request-Id: with blank\r\n"] {
+    let twice = format!("Traceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n").repeat(2);
+    for headers in ["", &twice, "Traceparent: 00-nonsense\r\nTracestate: a=b\r\nX-Request-Id: with blank\r\n"]
+    {
         let answer = client.request(&format!("GET /spy HTTP/1.1\r\nHost: test\r\n{headers}\r\n")).await;
         let id = answer.header("x-request-id").unwrap();
         assert_eq!(id.len(), 32, "{id}");
@@ -204,6 +207,39 @@ async fn when_the_host_closes_idle_connections_go_at_once_and_busy_ones_finish()
     let answer = busy.answer("GET").await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close".to_owned())));
     assert!(busy.is_closed().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closing_host_waits_for_a_first_request_and_for_nothing_else() {
+    let host = host(&[]);
+    let (mut fresh, mut silent, mut half, mut stalled) =
+        (host.connect(), host.connect(), host.connect(), host.connect());
+    half.send("GET / HT").await;
+    stalled.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\na").await;
+    host.until_metric("funchost_connections", 4.0).await;
+    let before = tokio::time::Instant::now();
+    host.app.lifecycle.advance(Phase::Closing);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = fresh.get("/").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close".to_owned())));
+    assert!(silent.is_closed().await);
+    assert!(half.is_closed().await);
+    assert!(before.elapsed() <= Duration::from_secs(1), "{:?}", before.elapsed());
+    stalled.send("bc").await;
+    assert_eq!(stalled.answer("POST").await.body, "abc");
+    drop((half, stalled));
+    host.until_metric("funchost_connections", 0.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_the_load_are_sent_away_when_it_will_not_be_used() {
+    let host = loading(&[]);
+    let mut client = host.connect();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    host.until_metric("funchost_queue_length", 1.0).await;
+    host.app.admission.close();
+    let answer = client.answer("GET").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "the host is shutting down\n"));
 }
 
 #[tokio::test(start_paused = true)]

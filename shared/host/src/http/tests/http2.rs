@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use contract::CancelReason;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use testkit::Seen;
-use tokio::task::JoinHandle;
+use tokio::{io::AsyncWriteExt, task::JoinHandle};
 
 use super::{TestHost, host};
 use crate::lifecycle::Phase;
@@ -45,14 +45,60 @@ async fn requests_are_served_and_refused_as_with_http_1() {
     assert_eq!(connection.send(request("GET", "/healthz", "")).await.1, "OK");
     let (head, _) = connection.send(request("POST", "/echo", vec![b'a'; 1_048_577])).await;
     assert_eq!((head.status.as_u16(), head.headers.get("connection")), (413, None));
-    let many = Request::builder()
-        .uri("http://test/")
-        .header("x", "a".repeat(60_000))
-        .header("y", "b".repeat(60_000));
-    let refused =
-        connection.sender.send_request(many.body(Full::default()).unwrap()).await.map(Response::into_parts);
-    assert!(refused.is_err() || refused.is_ok_and(|(head, _)| head.status.as_u16() == 431));
+    let large =
+        Request::builder().uri("http://test/").header("x", "a".repeat(70_000)).body(Full::default()).unwrap();
+    assert_eq!(connect(&host).await.send(large).await.0.status, 431);
     assert_eq!(connect(&host).await.send(request("GET", "/", "")).await.1, "hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_must_not_have_a_body_have_none() {
+    let host = host(&[]);
+    let mut connection = connect(&host).await;
+    let (head, body) = connection.send(request("HEAD", "/", "")).await;
+    assert_eq!(
+        (head.status.as_u16(), head.headers["content-length"].to_str().unwrap(), body.as_str()),
+        (200, "5", "")
+    );
+    for (method, path, status) in [
+        ("GET", "/status/204", 204),
+        ("GET", "/status/304", 304),
+        ("HEAD", "/stream/3", 200),
+        ("HEAD", "/healthz", 200),
+    ] {
+        let (head, body) = connection.send(request(method, path, "")).await;
+        assert_eq!((head.status.as_u16(), body.as_str()), (status, ""), "{method} {path}");
+    }
+    assert_eq!(connection.send(request("GET", "/", "")).await.1, "hello");
+}
+
+/// A client whose window is closed takes nothing of an answer, and keeps the connection alive all the same.
+#[tokio::test(start_paused = true)]
+async fn a_closed_window_outlives_neither_the_deadline_nor_the_patience() {
+    let host = host(&[("FUNC_TIMEOUT", "3"), ("FUNC_BODY_TIMEOUT", "30")]);
+    let io = TokioIo::new(host.pipe(64 * 1024));
+    let (mut sender, connection) =
+        http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(0).handshake(io).await.unwrap();
+    let ended = tokio::spawn(connection);
+    let before = tokio::time::Instant::now();
+    let answer = sender.send_request(request("GET", "/stream-hang", "")).await.unwrap();
+    host.until_metric("funchost_calls_in_flight", 0.0).await;
+    assert_eq!(before.elapsed().as_secs_f64().round(), 3.0);
+    let _ = ended.await;
+    assert!((30..=70).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+    drop(answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_preface_may_come_in_pieces() {
+    let host = host(&[("FUNC_HEADER_TIMEOUT", "1")]);
+    let mut pipe = host.pipe(1024);
+    for piece in ["PRI * ", "HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0\x04\0\0\0\0\0"] {
+        pipe.write_all(piece.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(host.metric("funchost_connections"), Some(1.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,10 @@ async fn a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not() {
     assert_eq!(client.post("/echo", "", vec![b'a'; MIB]).await.body.len(), MIB);
     let refused = client.post("/echo", "", vec![b'a'; MIB + 1]).await;
     assert_eq!(refused.status, 413);
-    assert_eq!(refused.body, "the request body has 1048577 bytes; allowed: 1048576 (REQ_MB_LIMIT)\n");
+    assert_eq!(
+        refused.body,
+        "the request body has 1048577 bytes; allowed: 1048576 (REQ_MB_LIMIT, FUNC_MEMFILE_MAX)\n"
+    );
     assert_eq!(refused.header("connection").unwrap(), "close");
     assert_eq!(refused.header("access-control-allow-origin"), None);
     assert!(client.is_closed().await);
@@ -72,6 +75,18 @@ async fn what_counts_of_a_compressed_body_is_its_inflated_size() {
     assert!(!spied.contains("content-encoding"), "{spied}");
     assert_eq!(client.post("/echo", coding, gzip(&vec![b'a'; MIB])).await.body.len(), MIB);
     assert_eq!(host.connect().post("/echo", coding, gzip(&vec![b'a'; MIB + 1])).await.status, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_headers_say_what_the_function_gets() {
+    let host = host(&[]);
+    let mut client = host.connect();
+    client.send("POST /spy HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    client.send(chunked(b"some text")).await;
+    let spied = client.answer("POST").await.body;
+    assert!(spied.contains("header content-length: 9\n") && !spied.contains("transfer-encoding"), "{spied}");
+    let empty = "POST /spy HTTP/1.1\r\nHost: test\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(client.request(empty).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]

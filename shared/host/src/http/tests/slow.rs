@@ -59,6 +59,22 @@ async fn a_body_that_stalls_is_answered_408_and_takes_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_bounded_by_the_deadline() {
+    let host = host(&[("FUNC_TIMEOUT", "5"), ("FUNC_BODY_TIMEOUT", "3")]);
+    let mut slow = host.connect();
+    slow.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n").await;
+    for _ in 0..4 {
+        slow.send("a").await;
+        sleep(Duration::from_secs(1)).await;
+    }
+    let answer = slow.answer("POST").await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (408, "the request body did not come within 5 s (FUNC_TIMEOUT)\n")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_take_its_answer_is_given_up() {
     let host = host(&[("FUNC_BODY_TIMEOUT", "30"), ("FUNC_TIMEOUT", "3600")]);
     let mut client = host.connect_with_buffer(1024);

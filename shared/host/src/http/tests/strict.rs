@@ -2,8 +2,10 @@
 
 use super::host;
 
-/// Sends the bytes and expects a refusal with this status on a connection that is then closed.
+/// Sends the bytes and expects a refusal with this status, counted as what it is, on a connection that is then
+/// closed.
 async fn refused(status: u16, request: impl AsRef<[u8]>) {
+    let reason = if matches!(status, 414 | 431) { "head_too_large" } else { "malformed" };
     let shown = String::from_utf8_lossy(&request.as_ref()[..request.as_ref().len().min(100)]).into_owned();
     let host = host(&[]);
     let mut client = host.connect();
@@ -14,9 +16,7 @@ async fn refused(status: u16, request: impl AsRef<[u8]>) {
     assert_eq!(host.engine.seen(), [], "{shown:?}");
     // Counted when the connection is really over, which is after the client has had time to read the answer.
     drop(client);
-    let reasons = ["malformed", "head_too_large"]
-        .map(|reason| format!("funchost_rejected_total{{reason=\"{reason}\"}}"));
-    host.until_metrics(&reasons.each_ref().map(String::as_str), 1.0).await;
+    host.until_metric(&format!("funchost_rejected_total{{reason=\"{reason}\"}}"), 1.0).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,6 +53,20 @@ async fn ambiguous_lengths() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chunked_request_is_read_alone() {
+    let chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let host = host(&[]);
+    let mut client = host.connect();
+    for leading in ["", "\r\n\r\n"] {
+        assert_eq!(client.request(&format!("{leading}{chunked}")).await.body, "abc");
+    }
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n\r\n{chunked}")).await;
+    assert_eq!(client.answer("GET").await.body, "hello");
+    assert_eq!(client.answer("POST").await.status, 400);
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_length_twice_is_one_length() {
     let host = host(&[]);
     let answer = host
@@ -81,6 +95,9 @@ async fn broken_syntax() {
         "G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n",
         "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n",
     ] {
+        refused(400, head).await;
+    }
+    for head in ["GET * HTTP/1.1\r\nHost: a\r\n\r\n", "GET example:80 HTTP/1.1\r\nHost: a\r\n\r\n"] {
         refused(400, head).await;
     }
     refused(405, "CONNECT example:80 HTTP/1.1\r\nHost: example:80\r\n\r\n").await;

@@ -1,0 +1,157 @@
+//! A way to a file descriptor that never makes anybody wait: lines gather in memory, and a thread of their own writes
+//! them. What a slow reader leaves no room for is dropped and counted.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    mem,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Bytes that may wait for a slow reader.
+const ROOM: usize = 8 * 1024 * 1024;
+
+/// One such way. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sink(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write.
+    filled: Condvar,
+    /// Everything has been written.
+    emptied: Condvar,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    writing: bool,
+}
+
+impl Sink {
+    /// To the file behind `to`, which is used directly and not through the standard library's locked handles: a
+    /// writer that blocks must block nobody else.
+    pub(crate) fn start(to: impl AsFd) -> io::Result<Self> {
+        let file = File::from(to.as_fd().try_clone_to_owned().map(OwnedFd::from)?);
+        let sink = Self::default();
+        let writer = sink.clone();
+        thread::Builder::new().name("funchost-log".to_owned()).spawn(move || writer.write_for_ever(file))?;
+        Ok(sink)
+    }
+
+    /// Takes a whole line.
+    fn push(&self, line: &[u8]) {
+        let mut state = self.state();
+        if state.waiting.len() + line.len() > ROOM {
+            self.0.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        let wake = state.waiting.is_empty();
+        state.waiting.extend_from_slice(line);
+        drop(state);
+        if wake {
+            self.0.filled.notify_one();
+        }
+    }
+
+    /// Lines lost so far.
+    pub(crate) fn dropped_lines(&self) -> u64 {
+        self.0.dropped.load(Relaxed)
+    }
+
+    /// Waits until everything is written, but no longer than `patience`.
+    pub(crate) fn flush(&self, patience: Duration) {
+        let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
+        drop(self.0.emptied.wait_timeout_while(self.state(), patience, unwritten));
+    }
+
+    fn write_for_ever(&self, mut file: File) {
+        let mut batch = Vec::new();
+        loop {
+            let mut state = self.state();
+            state.writing = false;
+            if state.waiting.is_empty() {
+                self.0.emptied.notify_all();
+            }
+            while state.waiting.is_empty() {
+                state = self.0.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            mem::swap(&mut batch, &mut state.waiting);
+            state.writing = true;
+            drop(state);
+            if file.write_all(&batch).is_err() {
+                let lines = batch.iter().filter(|byte| **byte == b'\n').count();
+                self.0.dropped.fetch_add(lines as u64, Relaxed);
+            }
+            batch.clear();
+            // One flood must not hold its memory for ever.
+            batch.shrink_to(64 * 1024);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each call of `write` is one line: that is how the log's formatter uses it.
+impl Write for &Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn lines_arrive_in_order_and_whole() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let sink = Sink::start(&writer).unwrap();
+        drop(writer);
+        (0..1000).for_each(|n| sink.push(format!("line {n}\n").as_bytes()));
+        let mut text = [0; 8890];
+        reader.read_exact(&mut text).unwrap();
+        sink.flush(Duration::from_secs(30));
+        let expected: String = (0..1000).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(String::from_utf8_lossy(&text), expected);
+        assert_eq!(sink.dropped_lines(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_costs_lines_and_no_time() {
+        let (_reader, writer) = io::pipe().unwrap();
+        let sink = Sink::start(&writer).unwrap();
+        let line = [b'a'; 64 * 1024];
+        (0..1000).for_each(|_| sink.push(&line));
+        assert!(sink.dropped_lines() > 800, "{}", sink.dropped_lines());
+        sink.flush(Duration::from_millis(1));
+    }
+
+    #[test]
+    fn lines_that_nobody_can_read_any_more_are_counted() {
+        let (reader, writer) = io::pipe().unwrap();
+        let sink = Sink::start(&writer).unwrap();
+        drop(reader);
+        sink.push(b"one\ntwo\n");
+        sink.flush(Duration::from_secs(30));
+        assert_eq!(sink.dropped_lines(), 2);
+    }
+}
