@@ -29,6 +29,7 @@ SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
 		printf '  %-14s %s\n' "$$target" "$$what"; done
+	@printf '  %-14s compares that host with another server of its language\n' $(RUNTIMES:%=bench-%)
 
 setup: ## installs what is missing for build, run and test
 	@.ci/setup build run test
@@ -75,9 +76,9 @@ bench-core: build ## compares the server with bare axum: requests per second and
 	@.ci/setup bench
 	shared/testkit/bench/core.sh $(BIN)
 
-bench-python: build ## compares the Python host with granian and an equal handler
+$(RUNTIMES:%=bench-%): bench-%: build
 	@.ci/setup bench
-	runtimes/python/bench/hello.sh $(BIN)
+	runtimes/$*/bench/hello.sh $(BIN)
 
 clean: ## deletes what was built and downloaded
 	cargo clean

@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    for path in entries.map(|entry| entry.expect("an entry of a folder").path()) {
         if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
             found.extend(files(&path, suffix));
         } else if path.to_string_lossy().ends_with(suffix) {
@@ -27,7 +27,7 @@ fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
 fn offences(files: &[PathBuf], breaks: impl Fn(&str) -> bool) -> Vec<String> {
     let mut offences = Vec::new();
     for file in files {
-        for (number, line) in fs::read_to_string(file).unwrap().lines().enumerate() {
+        for (number, line) in fs::read_to_string(file).expect("a source file").lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if breaks(code) {
                 offences.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));

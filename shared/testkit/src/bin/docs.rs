@@ -8,8 +8,11 @@ use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
 use contract::env::{Scope, TABLE, Variable};
 use host::Exit;
 
+/// What writes a table.
+type Table = fn() -> String;
+
 /// The tables by the names that markers use.
-const TABLES: [(&str, fn() -> String); 2] = [("variables", variables), ("exit-codes", exit_codes)];
+const TABLES: [(&str, Table); 2] = [("variables", variables), ("exit-codes", exit_codes)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
