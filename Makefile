@@ -6,7 +6,7 @@ RUNTIMES := python
 # Where everything goes that is built or downloaded: outside of the checkout, so that a fresh clone starts where the
 # last one ended. It may be deleted at any time.
 CACHE ?= $(HOME)/.cache/funchost
-export CARGO_TARGET_DIR ?= $(CACHE)/target
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),$(CACHE)/target))
 export FUNCHOST_CACHE := $(CACHE)
 export RUNTIMES
 
@@ -23,40 +23,43 @@ EXAMPLE ?= hello
 PORT ?= 8080
 SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 
+SETUPS := $(addprefix setup-,build run test lint bench)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build run serve test lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
+.PHONY: help setup $(SETUPS) build run serve test lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
 		printf '  %-14s %s\n' "$$target" "$$what"; done
 	@printf '  %-14s compares that host with another server of its language\n' $(RUNTIMES:%=bench-%)
 
-setup: ## installs what is missing for build, run and test
-	@.ci/setup build run test
+# What a target needs is there before anything is built for it.
+.NOTPARALLEL:
+$(SETUPS): setup-%:
+	@.ci/setup $*
+# Rust cannot always be installed for you, so it is asked for first.
+$(filter-out setup-build,$(SETUPS)): setup-build
 
-build: ## builds every host
-	@.ci/setup build
+setup: setup-build setup-run setup-test ## installs what is missing for build, run and test
+
+build: setup-build ## builds every host
 	cargo build $(CARGO_FLAGS)
 
-run: build ## starts each host on its examples, calls them, shows requests, answers and metrics
-	@.ci/setup run
+run: setup-run build ## starts each host on its examples, calls them, shows requests, answers and metrics
 	@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime || exit 1; done
 
 examples/%/calls.json:
 	@echo "there is no example $(@D); these are:" examples/*/*/ >&2; exit 64
 
-serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json build ## serves one example in the foreground: RUNTIME=python EXAMPLE=hello PORT=8080
-	@.ci/setup run
+serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json setup-run build ## serves one example in the foreground: RUNTIME=python EXAMPLE=hello PORT=8080
 	@rm -rf $(SERVED) && mkdir -p $(SERVED) && cp -R examples/$(RUNTIME)/$(EXAMPLE)/. $(SERVED)
 	@FUNC_PORT=$(PORT) exec serve-example $(BIN)/funchost-$(RUNTIME) $(SERVED)
 
 # The tests of the runtimes start the binaries, so these are built first.
-test: build ## runs all tests
-	@.ci/setup test
+test: setup-test build ## runs all tests
 	cargo test $(CARGO_FLAGS) --no-fail-fast
 
-lint: ## checks formatting and lints; a warning is an error
-	@.ci/setup lint
+lint: setup-lint ## checks formatting and lints; a warning is an error
 	cargo fmt --all --check
 	cargo clippy $(CARGO_FLAGS) --all-targets -- --deny warnings
 
@@ -72,12 +75,10 @@ deny: ## checks dependencies against .deny.toml (needs cargo-deny)
 audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
 	cargo deny --locked check advisories
 
-bench-core: build ## compares the server with bare axum: requests per second and their ratio
-	@.ci/setup bench
+bench-core: setup-bench build ## compares the server with bare axum: requests per second and their ratio
 	shared/testkit/bench/core.sh $(BIN)
 
-$(RUNTIMES:%=bench-%): bench-%: build
-	@.ci/setup bench
+$(RUNTIMES:%=bench-%): bench-%: setup-bench build
 	runtimes/$*/bench/hello.sh $(BIN)
 
 clean: ## deletes what was built and downloaded
