@@ -293,6 +293,20 @@ impl HostProcess {
         found.map(|line| line.1).unwrap_or_default()
     }
 
+    /// Waits until the host has written nothing for `time`: for tests that show that something does not happen.
+    pub fn wait_for_quiet(&self, time: Duration) {
+        let mut lines = self.output.lines();
+        loop {
+            let before = lines.len();
+            let (guard, waited) =
+                self.output.more.wait_timeout(lines, time).unwrap_or_else(PoisonError::into_inner);
+            lines = guard;
+            if waited.timed_out() && lines.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Waits until the host has said where it listens.
     pub fn wait_until_bound(&mut self) -> SocketAddr {
         let mut address = None;

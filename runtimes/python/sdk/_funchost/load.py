@@ -58,15 +58,19 @@ def _import(root, module):
         failure = error
     except BaseException as error:
         failure = error
+    failure.__traceback__ = _from_module_on(failure.__traceback__)
     kind, message, stack = describe(failure)
-    raise Broken(f'module {module} in {root} cannot be imported: {kind}: {message}', _from_import_on(stack)) from None
+    raise Broken(f'module {module} in {root} cannot be imported: {kind}: {message}', stack) from None
 
 
-def _from_import_on(stack):
-    """The traceback without the frames of the import machinery's entrance."""
-    lines = stack.splitlines(keepends=True)
-    skipped = [line for line in lines if 'importlib/__init__.py' not in line and 'import_module' not in line]
-    return ''.join(skipped if len(skipped) < len(lines) else lines)
+def _from_module_on(traceback):
+    """The traceback without the import machinery that led to the module."""
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if not file.startswith((OURS, '<frozen importlib')) and not file.endswith('importlib/__init__.py'):
+            break
+        traceback = traceback.tb_next
+    return traceback
 
 
 def _no_module(root, module, missing):

@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import sys
+import threading
 
 NAME = 'bottle'
 PRIVATE = '_funchost.bottle'
@@ -69,14 +70,24 @@ def _our_bottle():
     return sys.modules[PRIVATE]
 
 
+def _request_class():
+    """The class of a request that has been touched, made when the first one is."""
+    global _class
+    if _class is not None:
+        return _class
+    with _lock:
+        if _class is None:
+            _class = _make_class()
+    return _class
+
+
 def _make_class():
-    """The class of a request that has been touched."""
     bottle = _our_bottle()
 
     class Request(bottle.BaseRequest):
         __slots__ = ()
         # The host has limited the body already; what has arrived may be parsed.
-        MEMFILE_MAX = sys.maxsize
+        MEMFILE_MAX = 1 << 62
 
         def copy(self):
             return Request(self.environ.copy())
@@ -87,17 +98,20 @@ def _make_class():
 
 
 _class = None
+_lock = threading.RLock()
 
 
 def _become(placeholder):
     """Turns a placeholder into a request. Its slot holds the host's call until then."""
-    global _class
-    if _class is None:
-        _class = _make_class()
-    held = _slot.__get__(placeholder)
-    if not isinstance(held, dict):
-        _slot.__set__(placeholder, _environ(held))
-    object.__setattr__(placeholder, '__class__', _class)
+    kind = _request_class()
+    with _lock:
+        if type(placeholder) is not Placeholder:
+            return
+        held = _slot.__get__(placeholder)
+        # A dict already, if the change was interrupted half way.
+        if not isinstance(held, dict):
+            _slot.__set__(placeholder, _environ(held))
+        object.__setattr__(placeholder, '__class__', kind)
 
 
 def _environ(call):
@@ -115,6 +129,9 @@ class Placeholder:
     __slots__ = ('environ',)
 
     def __getattribute__(self, name):
+        # `isinstance` asks for this, and believes it only as long as it is not the real class.
+        if name == '__class__':
+            return _request_class()
         _become(self)
         return getattr(self, name)
 
