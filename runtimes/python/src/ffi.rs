@@ -5,7 +5,7 @@
 //! pyo3 may be used.
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void},
+    ffi::{CStr, c_char, c_int, c_long, c_ulong},
     ptr,
 };
 
@@ -71,16 +71,13 @@ impl Status {
 pub(crate) fn initialize(program: Option<&CStr>) -> Result<(), String> {
     let python = Library::this();
     preinitialize(&python)?;
-    // Deprecated in favour of structures whose layout is not stable; gone where the new opaque one exists.
-    let by_name = function::<unsafe extern "C" fn(*const libc::wchar_t)>(&python, c"Py_SetProgramName");
-    match (program, by_name) {
-        (Some(program), Some(set)) => {
-            let wide = wide(program);
-            // SAFETY: the interpreter is not initialised; the string is leaked, so it lives as long as Python needs.
-            unsafe { set(Box::leak(wide.into_boxed_slice()).as_ptr()) };
-        }
-        (Some(program), None) => return initialize_with_config(&python, program),
-        (None, _) => {}
+    // Deprecated in favour of structures whose layout differs between versions, and there up to 3.15 at least. Without
+    // it Python finds its own library by itself, though not a virtual environment.
+    let set_name = function::<unsafe extern "C" fn(*const libc::wchar_t)>(&python, c"Py_SetProgramName");
+    if let Some((program, set_name)) = program.zip(set_name) {
+        let wide = wide(program);
+        // SAFETY: the interpreter is not initialised; the string is leaked, so it lives as long as Python needs it.
+        unsafe { set_name(Box::leak(wide.into_boxed_slice()).as_ptr()) };
     }
     // SAFETY: called once, in the thread that becomes Python's main thread. On failure Python ends the process
     // itself, with its own message.
@@ -100,64 +97,6 @@ fn preinitialize(python: &Library) -> Result<(), String> {
     // SAFETY: the configuration is what the function above made.
     let status = unsafe { apply(&raw const config) };
     status.check("Python refuses its environment")
-}
-
-/// The way since 3.14, the only one since 3.15: options by name.
-fn initialize_with_config(python: &Library, program: &CStr) -> Result<(), String> {
-    type Config = *mut c_void;
-    let create = needed::<unsafe extern "C" fn() -> Config>(python, c"PyInitConfig_Create")?;
-    let free = needed::<unsafe extern "C" fn(Config)>(python, c"PyInitConfig_Free")?;
-    let set_number =
-        needed::<unsafe extern "C" fn(Config, *const c_char, i64) -> c_int>(python, c"PyInitConfig_SetInt")?;
-    let set_text = needed::<unsafe extern "C" fn(Config, *const c_char, *const c_char) -> c_int>(
-        python,
-        c"PyInitConfig_SetStr",
-    )?;
-    let error = needed::<unsafe extern "C" fn(Config, *mut *const c_char) -> c_int>(
-        python,
-        c"PyInitConfig_GetError",
-    )?;
-    let start = needed::<unsafe extern "C" fn(Config) -> c_int>(python, c"Py_InitializeFromInitConfig")?;
-
-    // SAFETY: takes nothing; gives null when memory is short.
-    let config = unsafe { create() };
-    if config.is_null() {
-        return Err("Python has no memory for its configuration".to_owned());
-    }
-    // The defaults are those of an isolated interpreter; these make it an ordinary one.
-    let numbers = [
-        (c"isolated", 0),
-        (c"use_environment", 1),
-        (c"user_site_directory", 1),
-        (c"safe_path", 0),
-        (c"pathconfig_warnings", 0),
-        (c"install_signal_handlers", 0),
-        (c"parse_argv", 0),
-    ];
-    // SAFETY: a live configuration and C strings.
-    let set = numbers.iter().all(|(name, value)| unsafe { set_number(config, name.as_ptr(), *value) } == 0);
-    // SAFETY: as above.
-    let set = set && unsafe { set_text(config, c"program_name".as_ptr(), program.as_ptr()) } == 0;
-    // SAFETY: a live configuration; called once, in the thread that becomes Python's main thread.
-    let started = set && unsafe { start(config) } == 0;
-    let mut message: *const c_char = ptr::null();
-    // SAFETY: a live configuration and room for the pointer.
-    let failed = !started && unsafe { error(config, &raw mut message) } != 0 && !message.is_null();
-    let reason = failed.then(|| {
-        // SAFETY: a C string that lives until the configuration is freed, below.
-        unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
-    });
-    // SAFETY: not used after this.
-    unsafe { free(config) };
-    if !started {
-        return Err(format!(
-            "Python cannot be initialised: {}",
-            reason.as_deref().unwrap_or("no reason given")
-        ));
-    }
-    // SAFETY: this thread holds the interpreter, which it has just initialised.
-    unsafe { ffi::PyEval_SaveThread() };
-    Ok(())
 }
 
 /// A function of the libpython in this process, if it has it.
