@@ -35,9 +35,13 @@ use crate::{
 /// An idle thread beyond the first ends after this time.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How often a thread without work lets others run before it sleeps. Where the I/O threads share its CPU they often
-/// bring new work meanwhile, and being woken from sleep costs more than many a handler does.
+/// How often, at the most, a thread without work lets others run before it sleeps. Where the I/O threads share its CPU
+/// and are busy they bring new work meanwhile, and being woken from sleep costs more than many a handler does. Where
+/// that never happens it is not tried for long.
 const YIELDS: u32 = 4;
+
+/// A thread that has found yielding to be in vain tries it again after sleeping this often.
+const YIELD_AGAIN: u32 = 32;
 
 /// As much as the main thread of an ordinary Python program has, and again: deep recursion must end in a
 /// `RecursionError`, not in a crash. Only what is used takes memory.
@@ -78,6 +82,37 @@ struct State {
 struct Seat {
     thread: Thread,
     woken: AtomicBool,
+}
+
+/// How long a thread hopes for work before it sleeps, from experience.
+struct Hope {
+    yields: u32,
+    sleeps: u32,
+}
+
+impl Hope {
+    /// Lets others run for a moment; whether that brought work.
+    fn fulfilled(&mut self, seat: &Seat) -> bool {
+        for _ in 0..self.yields {
+            thread::yield_now();
+            if seat.woken.load(Ordering::Acquire) {
+                *self = Self::default();
+                return true;
+            }
+        }
+        self.yields = self.yields.saturating_sub(1);
+        self.sleeps += 1;
+        if self.sleeps >= YIELD_AGAIN {
+            *self = Self { yields: 1, sleeps: 0 };
+        }
+        false
+    }
+}
+
+impl Default for Hope {
+    fn default() -> Self {
+        Self { yields: YIELDS, sleeps: 0 }
+    }
 }
 
 /// How to get another thread going, to be done without holding the lock.
@@ -161,12 +196,9 @@ impl Pool {
     }
 
     /// Waits to be woken; `false` when the thread should end instead.
-    fn sit(&self, seat: &Arc<Seat>) -> bool {
-        for _ in 0..YIELDS {
-            thread::yield_now();
-            if seat.woken.load(Ordering::Acquire) {
-                return true;
-            }
+    fn sit(&self, seat: &Arc<Seat>, hope: &mut Hope) -> bool {
+        if hope.fulfilled(seat) {
+            return true;
         }
         let since = Instant::now();
         while !seat.woken.load(Ordering::Acquire) {
@@ -226,11 +258,11 @@ fn start(shared: &Arc<Shared>) -> io::Result<()> {
 /// The life of a thread.
 fn work(py: Python<'_>, shared: &Arc<Shared>) {
     let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicBool::new(true) });
-    let mut arrives = true;
+    let (mut arrives, mut hope) = (true, Hope::default());
     loop {
         match shared.pool.next(shared, &seat, std::mem::take(&mut arrives)) {
             Some(job) => run(py, shared, job),
-            None if py.detach(|| shared.pool.sit(&seat)) => arrives = true,
+            None if py.detach(|| shared.pool.sit(&seat, &mut hope)) => arrives = true,
             None => return,
         }
     }
