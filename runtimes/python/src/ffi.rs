@@ -1,8 +1,7 @@
 //! Everything of the library that the compiler cannot check.
 //!
 //! Most of Python's C interface is reached through pyo3. Here is what pyo3 leaves out of the limited API although
-//! every CPython exports it unchanged since 3.7 (contexts) or 3.8 (initialisation), and what has to happen before
-//! pyo3 may be used.
+//! every CPython exports it unchanged since 3.7 (contexts) or 3.8 (initialisation).
 
 use std::{
     ffi::{CStr, c_char, c_int, c_long, c_ulong},
@@ -10,6 +9,7 @@ use std::{
 };
 
 use libloading::os::unix::{Library, Symbol};
+use nix::sys::signal::{self, SigHandler, Signal};
 use pyo3::{
     ffi::{self, PyObject},
     prelude::*,
@@ -38,9 +38,9 @@ pub(crate) unsafe extern "C" fn funchost_python_main(program: *const c_char) -> 
     std::panic::catch_unwind(|| crate::run(program)).unwrap_or(host::Exit::Internal).code().into()
 }
 
-/// Room for a `PyPreConfig` of any version; it has had ten integers so far.
+/// Room for a `PyConfig` of any version. It has grown to some 500 bytes; nothing here looks inside.
 #[repr(C, align(16))]
-struct PreConfig([u8; 512]);
+struct Config([u8; 8192]);
 
 /// `PyStatus`, unchanged since it was introduced with 3.8.
 #[repr(C)]
@@ -52,7 +52,7 @@ struct Status {
 }
 
 impl Status {
-    fn check(&self, doing: &str) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if self.kind == 0 {
             return Ok(());
         }
@@ -60,54 +60,55 @@ impl Status {
             // SAFETY: CPython gives static C strings.
             unsafe { CStr::from_ptr(self.message) }.to_string_lossy()
         });
-        Err(format!("{doing}: {}", message.as_deref().unwrap_or("no reason given")))
+        Err(format!("Python cannot be initialised: {}", message.as_deref().unwrap_or("it gives no reason")))
     }
 }
 
 /// Initialises the interpreter as the executable `program` would, in the calling thread, and detaches from it.
 ///
-/// It sets no signal handlers and takes no arguments. Like the executable, and unlike a plain `Py_Initialize`, it
-/// uses UTF-8 where the environment names no locale: containers usually name none.
+/// Like the executable, and unlike `Py_Initialize`, it uses UTF-8 where the environment names no locale, as in most
+/// containers, and it does not end the process when it fails.
 pub(crate) fn initialize(program: Option<&CStr>) -> Result<(), String> {
     let python = Library::this();
-    preinitialize(&python)?;
-    // Deprecated in favour of structures whose layout differs between versions, and there up to 3.15 at least. Without
-    // it Python finds its own library by itself, though not a virtual environment.
+    // Deprecated in favour of fields of `PyConfig`, whose places differ between versions; there up to 3.15 at least.
+    // Without it Python finds its own library by itself, though not a virtual environment.
     let set_name = function::<unsafe extern "C" fn(*const libc::wchar_t)>(&python, c"Py_SetProgramName");
-    if let Some((program, set_name)) = program.zip(set_name) {
+    if let Some((program, set_name)) = program.zip(set_name.ok()) {
         let wide = wide(program);
         // SAFETY: the interpreter is not initialised; the string is leaked, so it lives as long as Python needs it.
         unsafe { set_name(Box::leak(wide.into_boxed_slice()).as_ptr()) };
     }
-    // SAFETY: called once, in the thread that becomes Python's main thread. On failure Python ends the process
-    // itself, with its own message.
-    unsafe { ffi::Py_InitializeEx(0) };
+    let fill = function::<unsafe extern "C" fn(*mut Config)>(&python, c"PyConfig_InitPythonConfig")?;
+    let start =
+        function::<unsafe extern "C" fn(*const Config) -> Status>(&python, c"Py_InitializeFromConfig")?;
+    let clear = function::<unsafe extern "C" fn(*mut Config)>(&python, c"PyConfig_Clear")?;
+    let mut config = Config([0; 8192]);
+    // SAFETY: it fills in the whole structure, for which there is room.
+    unsafe { fill(&raw mut config) };
+    // SAFETY: the configuration is what the function above made; called once, in what becomes Python's main thread.
+    let status = unsafe { start(&raw const config) };
+    // SAFETY: as above; the status does not point into the configuration.
+    unsafe { clear(&raw mut config) };
+    status.check()?;
+    take_back_interrupts();
     // SAFETY: this thread holds the interpreter, which it has just initialised. The state stays this thread's own
     // and is found again when it attaches.
     unsafe { ffi::PyEval_SaveThread() };
     Ok(())
 }
 
-fn preinitialize(python: &Library) -> Result<(), String> {
-    let defaults = needed::<unsafe extern "C" fn(*mut PreConfig)>(python, c"PyPreConfig_InitPythonConfig")?;
-    let apply = needed::<unsafe extern "C" fn(*const PreConfig) -> Status>(python, c"Py_PreInitialize")?;
-    let mut config = PreConfig([0; 512]);
-    // SAFETY: the structure is filled in whole by this function and is smaller than the room given.
-    unsafe { defaults(&raw mut config) };
-    // SAFETY: the configuration is what the function above made.
-    let status = unsafe { apply(&raw const config) };
-    status.check("Python refuses its environment")
+/// Python has made SIGINT its own. The host waits for it instead, and processes that the function starts should find
+/// it as the host did.
+fn take_back_interrupts() {
+    // SAFETY: the default action is no handler that could be wrong.
+    let _ = unsafe { signal::signal(Signal::SIGINT, SigHandler::SigDfl) };
 }
 
-/// A function of the libpython in this process, if it has it.
-fn function<F: Copy>(python: &Library, name: &CStr) -> Option<F> {
+/// A function of the libpython in this process.
+fn function<F: Copy>(python: &Library, name: &CStr) -> Result<F, String> {
     // SAFETY: every caller gives the type that CPython's headers declare for the name.
-    let symbol: Symbol<F> = unsafe { python.get(name) }.ok()?;
-    Some(*symbol)
-}
-
-fn needed<F: Copy>(python: &Library, name: &CStr) -> Result<F, String> {
-    function(python, name).ok_or_else(|| format!("libpython has no {}", name.to_string_lossy()))
+    let symbol: Result<Symbol<F>, _> = unsafe { python.get(name) };
+    symbol.map(|symbol| *symbol).map_err(|_| format!("libpython has no {}", name.to_string_lossy()))
 }
 
 /// Bytes of the file system as Python wants them for its own name, with a zero at the end. Before the locale is

@@ -28,7 +28,7 @@ pub(crate) fn environ<'py>(py: Python<'py>, request: &Request) -> PyResult<Bound
     environ.set_item("SERVER_NAME", host)?;
     environ.set_item("SERVER_PORT", port.to_string())?;
     environ.set_item("SERVER_PROTOCOL", protocol(request.version))?;
-    environ.set_item("REMOTE_ADDR", request.remote.ip().to_string())?;
+    environ.set_item("REMOTE_ADDR", request.remote.ip().to_canonical().to_string())?;
     environ.set_item("REMOTE_PORT", request.remote.port().to_string())?;
     if let Some(authority) = &authority {
         environ.set_item("HTTP_HOST", authority.as_str())?;

@@ -76,6 +76,17 @@ fn the_failure_is_left_for_kubernetes() {
 }
 
 #[test]
+fn a_python_that_cannot_start_says_why() {
+    let mount = code("").file("termination-log", "");
+    let log = mount.path().join("termination-log");
+    let launch = program().function(mount.path(), "function", "handler").env("FUNC_TERMINATION_LOG", &log);
+    let finished = launch.env("PYTHONHOME", "/nonexistent").run();
+    assert_eq!(finished.code, Some(69), "{finished:?}");
+    assert!(finished.stderr.contains("Python cannot be initialised: "), "{finished:?}");
+    assert!(std::fs::read_to_string(log).is_ok_and(|left| left.contains("Python cannot be initialised: ")));
+}
+
+#[test]
 fn modules_may_be_packages_and_import_their_siblings() {
     let mount = Mount::new()
         .file("app/__init__.py", "")
@@ -128,10 +139,10 @@ fn the_environment_is_that_of_an_ordinary_python() {
     let function = Function::serve_with(
         "import sys, subprocess, locale, threading, signal\n\
          def handler(event, context):\n\
-         \x20   child = subprocess.run([sys.executable, '-c', 'import sys; print(sys.version)'], capture_output=True)\n\
+         \x20   child = subprocess.run([sys.executable, '-c', 'import sys; print(sys.version, sys.prefix)'], capture_output=True)\n\
          \x20   sleeper = subprocess.Popen(['sleep', '60'])\n\
          \x20   sleeper.terminate()\n\
-         \x20   return {'same': child.stdout.decode().strip() == sys.version, 'prefix': sys.prefix == sys.base_prefix,\n\
+         \x20   return {'same': child.stdout.decode().strip() == f'{sys.version} {sys.prefix}',\n\
          \x20           'encoding': [sys.getfilesystemencoding(), locale.getpreferredencoding().lower()], 'argv': sys.argv,\n\
          \x20           'main': threading.main_thread().name, 'terminated': sleeper.wait(10) == -signal.SIGTERM}",
         &[],
@@ -139,7 +150,7 @@ fn the_environment_is_that_of_an_ordinary_python() {
     let answer = function.get("/");
     assert_eq!(
         answer.json(),
-        serde_json::json!({"same": true, "prefix": true, "encoding": ["utf-8", "utf-8"], "argv": [""],
+        serde_json::json!({"same": true, "encoding": ["utf-8", "utf-8"], "argv": [""],
                            "main": "MainThread", "terminated": true})
     );
 }

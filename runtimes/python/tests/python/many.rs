@@ -117,6 +117,37 @@ fn async_functions_are_recognised_in_every_shape() {
 }
 
 #[test]
+fn uvloop_is_used_where_it_is_installed() {
+    let mount = Mount::with(
+        "function.py",
+        "import asyncio\nasync def handler(event, context): return type(asyncio.get_running_loop()).__name__\n",
+    )
+    .file(
+        "uvloop.py",
+        "import asyncio\n\
+         class Loop(asyncio.SelectorEventLoop): pass\n\
+         def new_event_loop(): return Loop()\n",
+    );
+    // In front of one that may be installed.
+    let path = mount.path().to_str().expect("a path in UTF-8").to_owned();
+    let function = Function::serve_mount(mount, &[("PYTHONPATH", &path)]);
+    assert_eq!(function.get("/").text(), "Loop");
+}
+
+#[test]
+fn async_functions_may_run_processes() {
+    let function = Function::serve(
+        "import asyncio\n\
+         async def handler(event, context):\n\
+         \x20   pipe = asyncio.subprocess.PIPE\n\
+         \x20   child = await asyncio.create_subprocess_exec('cat', stdin=pipe, stdout=pipe)\n\
+         \x20   out, _ = await child.communicate(event['data'])\n\
+         \x20   return [out.decode(), child.returncode]\n",
+    );
+    assert_eq!(function.post("/", "text/plain", "through a child").json(), json!(["through a child", 0]));
+}
+
+#[test]
 fn a_module_that_takes_long_to_load_delays_readiness_and_not_the_calls() {
     let mount = Mount::with(
         "function.py",
