@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// Bytes that may wait for a slow reader.
+/// Bytes that may wait for a slow reader, besides as many that are being written.
 const ROOM: usize = 8 * 1024 * 1024;
 
 /// One such way. Clones share it.
@@ -140,8 +140,9 @@ mod tests {
         let (_reader, writer) = io::pipe().unwrap();
         let sink = Sink::start(&writer).unwrap();
         let line = [b'a'; 64 * 1024];
+        let fit = 2 * (ROOM / line.len()) as u64 + 1;
         (0..1000).for_each(|_| sink.push(&line));
-        assert!(sink.dropped_lines() > 800, "{}", sink.dropped_lines());
+        assert!(sink.dropped_lines() >= 1000 - fit, "{}", sink.dropped_lines());
         sink.flush(Duration::from_millis(1));
     }
 
