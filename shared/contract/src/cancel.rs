@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use atomic_waker::AtomicWaker;
@@ -79,23 +79,25 @@ impl Cancelled {
 
     /// Waits until the call is cancelled; never completes otherwise. One task waits at a time.
     pub async fn cancelled(&self) -> CancelReason {
-        poll_fn(|cx| {
-            if let Some(reason) = self.reason() {
-                return Poll::Ready(reason);
-            }
-            self.0.waker.register(cx.waker());
-            match self.reason() {
-                Some(reason) => Poll::Ready(reason),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        poll_fn(|cx| self.poll_cancelled(cx)).await
+    }
+
+    /// The same for a future or stream that is written by hand.
+    pub fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<CancelReason> {
+        if let Some(reason) = self.reason() {
+            return Poll::Ready(reason);
+        }
+        self.0.waker.register(cx.waker());
+        match self.reason() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::task::Waker;
 
     use super::*;
 
