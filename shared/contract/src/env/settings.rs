@@ -40,9 +40,17 @@ impl Settings {
     ///
     /// A variable that is set to the empty string counts as not set: manifests often leave one so.
     pub fn read(engine: &str, variables: &impl Variables) -> Result<Self, Vec<Invalid>> {
+        Self::read_rows(TABLE.iter().filter(|row| row.scope.includes(engine)), variables)
+    }
+
+    /// Reads these rows only, for a command that needs no others.
+    pub fn read_rows(
+        rows: impl IntoIterator<Item = &'static Variable>,
+        variables: &impl Variables,
+    ) -> Result<Self, Vec<Invalid>> {
         let mut values = BTreeMap::new();
         let mut mistakes = Vec::new();
-        for row in TABLE.iter().filter(|row| row.scope.includes(engine)) {
+        for row in rows {
             match read_row(row, variables) {
                 Ok(Some(value)) => {
                     values.insert(row.name, value);

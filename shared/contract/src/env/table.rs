@@ -33,6 +33,7 @@ const fn seconds(min: f64, max: f64) -> Kind {
 
 const DAY: f64 = 86_400.0;
 const PYTHON: Scope = Scope::Only("python");
+const GO: Scope = Scope::Only("go");
 
 table! {
     MOD_NAME: Kind::Text, Origin::Kubeless, { required: true },
@@ -96,4 +97,12 @@ table! {
          (Kubeless) is read when it is not set";
     FUNC_PYTHON: Kind::Path, Origin::Funchost, { scope: PYTHON },
         "the Python to run: a `python3` executable or a `libpython3.x.so`. The `python3` on PATH when not set";
+    KUBELESS_INSTALL_VOLUME: Kind::Path, Origin::Kubeless, { scope: GO },
+        "the folder that `funchost-go build` finds the sources in and writes `function.so` to. `MOD_ROOT_PATH` is \
+         read when it is not set";
+    KUBELESS_FUNC_NAME: Kind::Text, Origin::Kubeless, { scope: GO },
+        "the handler that `funchost-go build` builds for. `FUNC_HANDLER` is read when it is not set";
+    GOCACHE: Kind::Path, Origin::KubelessRuntime("Go"), { scope: GO },
+        "where `funchost-go build` keeps compiled packages for the next build. `.cache` beside the sources when \
+         it is not set and there is no home folder to write to";
 }
