@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -160,12 +161,16 @@ impl Example {
     }
 }
 
-/// As an init container would: a shell, in the mount.
+/// As an init container would: a shell, in the mount. The host's binary is found by its name, as in an image.
 fn install_in(mount: &Path, command: &str, launch: &Launch) -> io::Result<()> {
+    let path = launch.variables().find(|(name, _)| *name == "PATH").map(|(_, path)| path.to_owned());
+    let own = launch.program().parent().map(Path::to_owned);
+    let folders = own.into_iter().chain(env::split_paths(path.as_deref().unwrap_or_default()));
     let output = Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(mount)
         .envs(launch.variables())
+        .env("PATH", env::join_paths(folders).map_err(io::Error::other)?)
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {
