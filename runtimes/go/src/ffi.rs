@@ -1,0 +1,407 @@
+//! The host's end of the plugin's binary interface. `sdk/plugin/funchost.h` describes it; the types here mirror it.
+
+use std::{
+    ffi::c_void,
+    io,
+    path::Path,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use contract::{CancelReason, Failure};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
+
+use crate::{
+    batch::ENDED,
+    call::{Call, Verdict},
+    error::OpenError,
+};
+
+/// `FUNCHOST_ABI`
+pub(crate) const ABI: u32 = 1;
+
+const INVOKE: u32 = 1;
+const CANCEL: u32 = 2;
+const ROOM: u32 = 4;
+
+/// `funchost_bytes`
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct RawBytes {
+    data: *const u8,
+    len: u64,
+}
+
+impl RawBytes {
+    fn of(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr(), len: bytes.len() as u64 }
+    }
+
+    /// # Safety
+    /// `data` points to `len` bytes that nobody writes to for as long as the slice is used.
+    unsafe fn slice<'a>(self) -> &'a [u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise; a length that is not 0 comes with a pointer that is not null.
+        unsafe { std::slice::from_raw_parts(self.data, self.len as usize) }
+    }
+
+    /// # Safety
+    /// As for [`slice`](Self::slice), during this call.
+    unsafe fn text(self) -> String {
+        // SAFETY: the caller's promise.
+        String::from_utf8_lossy(unsafe { self.slice() }).into_owned()
+    }
+}
+
+/// `funchost_call`
+#[repr(C)]
+struct Shared {
+    next: AtomicPtr<Shared>,
+    events: AtomicU32,
+    cancelled: AtomicU32,
+    time_left: i64,
+    head: RawBytes,
+    body: RawBytes,
+}
+
+/// A `funchost_call` with what the host keeps beside it. The plugin sees the first field only.
+#[repr(C)]
+struct Entry {
+    shared: Shared,
+    call: Call,
+    /// What `shared.head` and `shared.body` point to.
+    _head: Vec<u8>,
+    _body: Bytes,
+}
+
+// SAFETY: the raw pointers in `shared` point to heap memory that the entry itself owns and that nobody changes;
+// everything else is Send.
+unsafe impl Send for Entry {}
+// SAFETY: as above; what changes in `shared` is atomic, and the rest is Sync.
+unsafe impl Sync for Entry {}
+
+/// `funchost_queue`
+#[repr(C)]
+struct Queue {
+    newest: AtomicPtr<Shared>,
+    parked: AtomicU32,
+    wake: i32,
+}
+
+impl Queue {
+    fn new() -> io::Result<Self> {
+        // SAFETY: a system call without pointers.
+        let wake = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if wake < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { newest: AtomicPtr::new(ptr::null_mut()), parked: AtomicU32::new(0), wake })
+    }
+
+    /// Puts news into the queue. Somebody has to [`wake`](Self::wake) the plugin afterwards.
+    fn post(&self, entry: &Arc<Entry>, events: u32) {
+        if entry.shared.events.fetch_or(events, SeqCst) != 0 {
+            return; // In the queue already; whoever takes it takes the new events with it.
+        }
+        // The queue's reference, given back by `reply`, `end`, `fail` or `release`. The pointer is to the entry's
+        // first field, which is where the entry begins.
+        let shared = Arc::into_raw(entry.clone()).cast::<Shared>().cast_mut();
+        let mut newest = self.newest.load(SeqCst);
+        loop {
+            entry.shared.next.store(newest, SeqCst);
+            match self.newest.compare_exchange_weak(newest, shared, SeqCst, SeqCst) {
+                Ok(_) => break,
+                Err(other) => newest = other,
+            }
+        }
+    }
+
+    /// Never blocks.
+    fn wake(&self) {
+        if self.parked.load(SeqCst) == 1 && self.parked.swap(0, SeqCst) == 1 {
+            let one = 1u64.to_ne_bytes();
+            // SAFETY: the buffer holds the 8 bytes that an eventfd takes, and the descriptor is never closed.
+            let written = unsafe { libc::write(self.wake, one.as_ptr().cast::<c_void>(), one.len()) };
+            debug_assert_eq!(written, 8, "an eventfd takes 2^64 - 2 wakes before it refuses one");
+        }
+    }
+}
+
+/// `funchost_host`
+#[repr(C)]
+struct Host {
+    abi: u32,
+    cpus: u32,
+    memory: i64,
+    crash_log: RawBytes,
+    function_name: RawBytes,
+    timeout: RawBytes,
+    runtime: RawBytes,
+    memory_limit: RawBytes,
+    queue: *const Queue,
+    reply: unsafe extern "C" fn(*const Shared, u32, RawBytes, RawBytes, RawBytes),
+    begin: unsafe extern "C" fn(*const Shared, u32, RawBytes, RawBytes),
+    chunk: unsafe extern "C" fn(*const Shared, RawBytes) -> u32,
+    end: unsafe extern "C" fn(*const Shared),
+    fail: unsafe extern "C" fn(*const Shared, RawBytes, RawBytes, RawBytes),
+    release: unsafe extern "C" fn(*const Shared),
+    collect: extern "C" fn(),
+    flush: extern "C" fn(),
+}
+
+/// `funchost_plugin`
+#[repr(C)]
+struct About {
+    handler: RawBytes,
+    go_version: RawBytes,
+}
+
+/// What the plugin is told when it starts.
+#[derive(Debug, Default)]
+pub(crate) struct Start<'a> {
+    /// CPUs to use; 0 leaves it to Go.
+    pub(crate) cpus: u32,
+    /// Bytes to use; 0 is no limit.
+    pub(crate) memory: i64,
+    /// Where the Go runtime repeats its last words.
+    pub(crate) crash_log: &'a str,
+    /// The context's fields, as the function sees them.
+    pub(crate) function_name: &'a str,
+    pub(crate) timeout: &'a str,
+    pub(crate) runtime: &'a str,
+    pub(crate) memory_limit: &'a str,
+}
+
+/// A plugin that is open and runs. There is no way to close one: the Go runtime cannot be unloaded.
+pub(crate) struct Plugin {
+    queue: &'static Queue,
+    /// The handler that the plugin was built for.
+    pub(crate) handler: String,
+    /// As in `go1.26.1`.
+    pub(crate) go_version: String,
+}
+
+impl Plugin {
+    /// Opens the shared library and starts it. The packages of the function are initialised meanwhile.
+    pub(crate) fn open(path: &Path, start: &Start<'_>) -> Result<Self, OpenError> {
+        hand_on_stop_signals().map_err(OpenError::Signals)?;
+        // SAFETY: opening runs the library's initialisers: those of Go, which are made for being opened, and those
+        // of the function, which the deployment has asked for.
+        let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+        let library = library.map_err(|error| OpenError::Library(error.to_string()))?;
+        // Never unloaded, whatever happens next: its threads run.
+        let library: &'static Library = Box::leak(Box::new(library));
+
+        // SAFETY: a symbol of this name is the constant that funchost.h declares.
+        let abi: Result<Symbol<*const u32>, _> = unsafe { library.get(b"funchost_abi\0") };
+        let Ok(abi) = abi else { return Err(OpenError::NotAPlugin) };
+        // SAFETY: as above; the library stays where it is.
+        let abi = unsafe { **abi };
+        if abi != ABI {
+            return Err(OpenError::Abi { plugin: abi });
+        }
+        // SAFETY: the version is ours, so this is the function that funchost.h declares.
+        let begin =
+            unsafe { library.get::<unsafe extern "C" fn(*const Host, *mut About)>(b"funchost_start\0") };
+        let begin = begin.map_err(|error| OpenError::Library(error.to_string()))?;
+
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new().map_err(OpenError::Queue)?));
+        let host: &'static Host = Box::leak(Box::new(Host {
+            abi: ABI,
+            cpus: start.cpus,
+            memory: start.memory,
+            crash_log: RawBytes::of(start.crash_log.as_bytes()),
+            function_name: RawBytes::of(start.function_name.as_bytes()),
+            timeout: RawBytes::of(start.timeout.as_bytes()),
+            runtime: RawBytes::of(start.runtime.as_bytes()),
+            memory_limit: RawBytes::of(start.memory_limit.as_bytes()),
+            queue,
+            reply,
+            begin: self::begin,
+            chunk,
+            end,
+            fail,
+            release,
+            collect,
+            flush,
+        }));
+        let mut about = About { handler: RawBytes::of(&[]), go_version: RawBytes::of(&[]) };
+        // SAFETY: `host` and `queue` live for ever; the texts are copied before the call returns; `about` is ours to
+        // have filled.
+        unsafe { begin(host, &raw mut about) };
+        // SAFETY: the plugin never frees or changes its texts.
+        let handler = unsafe { about.handler.text() };
+        // SAFETY: as above.
+        let go_version = unsafe { about.go_version.text() };
+        Ok(Self { queue, handler, go_version })
+    }
+
+    /// Puts a call into the queue; [`wake`](Self::wake) is due afterwards. `head` is as funchost.h describes it.
+    pub(crate) fn submit(&self, head: Vec<u8>, body: Bytes, time_left: Duration, call: Call) -> Handle {
+        let entry = Arc::new(Entry {
+            shared: Shared {
+                next: AtomicPtr::new(ptr::null_mut()),
+                events: AtomicU32::new(0),
+                cancelled: AtomicU32::new(0),
+                time_left: i64::try_from(time_left.as_nanos()).unwrap_or(i64::MAX),
+                head: RawBytes::of(&head),
+                body: RawBytes::of(&body),
+            },
+            call,
+            _head: head,
+            _body: body,
+        });
+        self.queue.post(&entry, INVOKE);
+        Handle { entry, queue: self.queue }
+    }
+
+    /// Has the plugin look at what was submitted, unless it does so anyway.
+    pub(crate) fn wake(&self) {
+        self.queue.wake();
+    }
+}
+
+/// The host's hold on a call that the plugin has.
+pub(crate) struct Handle {
+    entry: Arc<Entry>,
+    queue: &'static Queue,
+}
+
+impl Handle {
+    pub(crate) fn call(&self) -> &Call {
+        &self.entry.call
+    }
+
+    /// Tells the plugin that nobody waits any more. The first reason stays.
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        let cancelled = &self.entry.shared.cancelled;
+        if cancelled.compare_exchange(0, reason as u32, SeqCst, SeqCst).is_ok() && !self.entry.call.is_over()
+        {
+            self.queue.post(&self.entry, CANCEL);
+            self.queue.wake();
+        }
+    }
+
+    /// Tells the plugin that it may send more of the body.
+    pub(crate) fn make_room(&self) {
+        self.queue.post(&self.entry, ROOM);
+        self.queue.wake();
+    }
+}
+
+/// Sees to it that SIGTERM and SIGINT reach the main thread, which waits for them.
+///
+/// Go's threads have both unblocked, and when a thread looks for signals at the wrong moment (Go interrupts its own
+/// threads by signals all the time) it takes what the kernel has just woken the main thread for. Without a handler
+/// that would end the process. This one sends the signal on to the main thread alone.
+fn hand_on_stop_signals() -> io::Result<()> {
+    extern "C" fn hand_on(signal: libc::c_int) {
+        // SAFETY: async-signal-safe, and without arguments.
+        let process = unsafe { libc::getpid() };
+        // SAFETY: async-signal-safe; the main thread is the one whose id is the process's, and it cannot end before
+        // the process does.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, process, signal) };
+    }
+    // SAFETY: all zeros is a valid value: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = hand_on as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // On the stack that is set aside for signals: a goroutine's own is too small.
+    action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        // SAFETY: the handler does nothing that is not async-signal-safe, and the old action is not asked for.
+        if unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The plugin's reference, which ends with this.
+///
+/// # Safety
+/// `call` came out of the queue and its reference has not been given back.
+unsafe fn take(call: *const Shared) -> Arc<Entry> {
+    // SAFETY: `post` made the pointer from an `Arc<Entry>`.
+    unsafe { Arc::from_raw(call.cast::<Entry>()) }
+}
+
+// What follows is called by the plugin, on its threads. funchost.h says what each does, and makes the promises that
+// the comments call the plugin's: a call that is passed is one whose reference the plugin has, and bytes stay as they
+// are until the function returns. None of them may unwind, and `extern "C"` sees to it that none does.
+
+unsafe extern "C" fn reply(
+    call: *const Shared,
+    status: u32,
+    headers: RawBytes,
+    media: RawBytes,
+    body: RawBytes,
+) {
+    // SAFETY: the plugin's promise.
+    let entry = unsafe { take(call) };
+    // SAFETY: the plugin's promise.
+    let headers = unsafe { headers.slice() };
+    // SAFETY: the plugin's promise.
+    let media = unsafe { media.slice() };
+    // SAFETY: the plugin's promise.
+    let body = unsafe { body.slice() };
+    entry.call.reply(status, headers, media, body);
+}
+
+unsafe extern "C" fn begin(call: *const Shared, status: u32, headers: RawBytes, media: RawBytes) {
+    // SAFETY: the plugin's promise; the entry begins with what the pointer points to.
+    let entry = unsafe { &*call.cast::<Entry>() };
+    // SAFETY: the plugin's promise.
+    let headers = unsafe { headers.slice() };
+    // SAFETY: the plugin's promise.
+    let media = unsafe { media.slice() };
+    entry.call.begin(status, headers, media);
+}
+
+unsafe extern "C" fn chunk(call: *const Shared, piece: RawBytes) -> u32 {
+    // SAFETY: the plugin's promise; the entry begins with what the pointer points to.
+    let entry = unsafe { &*call.cast::<Entry>() };
+    // SAFETY: the plugin's promise.
+    let piece = unsafe { piece.slice() };
+    match entry.call.chunk(piece) {
+        Verdict::GoOn => 0,
+        Verdict::Wait => 1,
+        Verdict::Gone => 2,
+    }
+}
+
+unsafe extern "C" fn end(call: *const Shared) {
+    // SAFETY: the plugin's promise.
+    unsafe { take(call) }.call.end();
+}
+
+unsafe extern "C" fn fail(call: *const Shared, kind: RawBytes, message: RawBytes, stack: RawBytes) {
+    // SAFETY: the plugin's promise.
+    let entry = unsafe { take(call) };
+    // SAFETY: the plugin's promise.
+    let kind = unsafe { kind.text() };
+    // SAFETY: the plugin's promise.
+    let message = unsafe { message.text() };
+    // SAFETY: the plugin's promise.
+    let stack = unsafe { stack.text() };
+    entry.call.fail(Failure { kind, message, stack });
+}
+
+unsafe extern "C" fn release(call: *const Shared) {
+    // SAFETY: the plugin's promise.
+    drop(unsafe { take(call) });
+}
+
+extern "C" fn collect() {
+    ENDED.collect();
+}
+
+extern "C" fn flush() {
+    ENDED.flush();
+}

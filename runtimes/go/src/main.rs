@@ -1,0 +1,21 @@
+//! The funchost server for functions written in Go, and the compile step that builds them.
+
+mod batch;
+mod build;
+mod call;
+mod cgroup;
+mod convert;
+mod engine;
+mod error;
+mod ffi;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let exit = match arguments.next() {
+        Some(command) if command == build::COMMAND => build::main(arguments),
+        _ => host::run::<engine::GoEngine>(),
+    };
+    exit.into()
+}

@@ -1,0 +1,136 @@
+//! Many callers at once, for long enough that a leak or a lost call would show.
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    thread,
+};
+
+use http::Method;
+use nix::sys::signal::Signal;
+use testkit::{Client, HostProcess};
+
+const CALLERS: usize = 64;
+
+const SOURCE: &str = r#"
+package kubeless
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+
+	"github.com/kubeless/kubeless/pkg/functions"
+)
+
+func Handler(event functions.Event, _ functions.Context) (string, error) {
+	switch event.Extensions.Request.URL.Path {
+	case "/count":
+		runtime.GC()
+		return fmt.Sprint(runtime.NumGoroutine()), nil
+	case "/stream":
+		io.WriteString(event.Extensions.Response, event.Data)
+		event.Extensions.Response.(http.Flusher).Flush()
+		return event.Data, nil
+	case "/done":
+		// Asking for the channel is what ties a call to news of its end.
+		select {
+		case <-event.Extensions.Context.Done():
+			return "cancelled", nil
+		default:
+			return event.Data, nil
+		}
+	case "/panic":
+		panic(event.Data)
+	}
+	return event.Data, nil
+}
+"#;
+
+fn start() -> HostProcess {
+    static MOUNT: OnceLock<PathBuf> = OnceLock::new();
+    let mount: &Path = MOUNT.get_or_init(|| support::built("load", SOURCE));
+    // Panics are logged with their stacks; a test's pipe need not carry access lines beside them.
+    support::host(mount, "Handler").env("FUNC_ACCESS_LOG", "off").start()
+}
+
+fn goroutines(client: &Client) -> usize {
+    client.get("/count").text().parse().expect("a number")
+}
+
+/// Every caller makes `rounds` rounds of five calls and checks that each answer is its own.
+fn call(client: &Client, rounds: usize) {
+    thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let data = format!("{caller}/{round}");
+                    let post = |path| client.request(Method::POST, path).body(data.as_str()).send();
+                    for path in ["/", "/echo", "/done"] {
+                        let answer = post(path);
+                        assert_eq!((answer.status, answer.text()), (200, data.clone()), "{path}");
+                    }
+                    assert_eq!(post("/stream").text(), format!("{data}{data}"));
+                    assert_eq!(post("/panic").status, 500);
+                }
+            });
+        }
+    });
+}
+
+/// Makes the calls twice, and compares what is there after each time.
+fn nothing_is_left_behind(calls: usize) {
+    let host = start();
+    let client = host.client();
+    let rounds = calls / 2 / CALLERS / 5;
+    call(&client, rounds);
+    let (memory, count) = (support::resident(host.pid()), goroutines(&client));
+    call(&client, rounds);
+    let grown = support::resident(host.pid()).saturating_sub(memory);
+    // The heap breathes; a single leaked byte for every hundredth call would not be seen, one per call would.
+    let allowed = (8 << 20).max(calls as u64 / 2 * 8);
+    assert!(grown < allowed, "{grown} bytes more after another {} calls", calls / 2);
+    assert_eq!(goroutines(&client), count, "goroutines are left");
+    let metrics = client.get("/metrics").text();
+    // The two calls that count goroutines are GETs.
+    let all = 2 * rounds * CALLERS * 5;
+    assert!(metrics.contains(&format!("function_calls_total{{method=\"POST\"}} {all}\n")), "{metrics}");
+    assert!(
+        metrics.contains(&format!("function_failures_total{{method=\"POST\"}} {}\n", all / 5)),
+        "{metrics}"
+    );
+    assert!(metrics.contains("funchost_calls_in_flight 0\n"), "{metrics}");
+    assert_eq!(host.stop().code, Some(0));
+}
+
+#[test]
+fn many_callers_leave_nothing_behind() {
+    nothing_is_left_behind(20_000);
+}
+
+#[test]
+#[ignore = "takes about a minute"]
+fn very_many_callers_leave_nothing_behind() {
+    nothing_is_left_behind(400_000);
+}
+
+/// Go interrupts its own busy threads with signals; the one that ends the process must still find the host.
+#[test]
+fn sigterm_under_load_drains() {
+    for _ in 0..5 {
+        let host = start();
+        let client = host.client();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| while client.try_get("/").is_ok_and(|answer| answer.status == 200) {});
+            }
+            while !client.get("/metrics").text().contains("function_calls_total") {}
+            host.signal(Signal::SIGTERM);
+        });
+        let finished = host.wait();
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    }
+}
