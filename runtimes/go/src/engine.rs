@@ -4,7 +4,6 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{self, Poll},
-    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -83,7 +82,6 @@ impl Engine for GoEngine {
     async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
         let head = convert::head(&call);
         let Invocation { body, cancel, place, deadline, .. } = call;
-        let time_left = deadline.saturating_duration_since(Instant::now());
         let body = match body {
             Body::Empty => Bytes::new(),
             Body::Whole(bytes) => bytes,
@@ -92,7 +90,7 @@ impl Engine for GoEngine {
         };
         ENDED.start();
         let mut link =
-            Link { handle: self.plugin.submit(head, body, time_left, Call::new(place)), cancel, told: false };
+            Link { handle: self.plugin.submit(head, body, deadline, Call::new(place)), cancel, told: false };
         if let Some(turn) = Turn::take(&self.plugin) {
             turn.come().await;
         }

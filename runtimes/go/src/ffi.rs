@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst},
     },
-    time::Duration,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -66,7 +66,7 @@ struct Shared {
     next: AtomicPtr<Shared>,
     events: AtomicU32,
     cancelled: AtomicU32,
-    time_left: i64,
+    deadline: i64,
     head: RawBytes,
     body: RawBytes,
 }
@@ -182,6 +182,8 @@ pub(crate) struct Start<'a> {
 /// A plugin that is open and runs. There is no way to close one: the Go runtime cannot be unloaded.
 pub(crate) struct Plugin {
     queue: &'static Queue,
+    /// What deadlines are counted from.
+    started: Instant,
     /// The handler that the plugin was built for.
     pub(crate) handler: String,
     /// As in `go1.26.1`.
@@ -236,21 +238,23 @@ impl Plugin {
         // SAFETY: `host` and `queue` live for ever; the texts are copied before the call returns; `about` is ours to
         // have filled.
         unsafe { begin(host, &raw mut about) };
+        let started = Instant::now();
         // SAFETY: the plugin never frees or changes its texts.
         let handler = unsafe { about.handler.text() };
         // SAFETY: as above.
         let go_version = unsafe { about.go_version.text() };
-        Ok(Self { queue, handler, go_version })
+        Ok(Self { queue, started, handler, go_version })
     }
 
     /// Puts a call into the queue; [`wake`](Self::wake) is due afterwards. `head` is as funchost.h describes it.
-    pub(crate) fn submit(&self, head: Vec<u8>, body: Bytes, time_left: Duration, call: Call) -> Handle {
+    pub(crate) fn submit(&self, head: Vec<u8>, body: Bytes, deadline: Instant, call: Call) -> Handle {
+        let after_start = deadline.saturating_duration_since(self.started);
         let entry = Arc::new(Entry {
             shared: Shared {
                 next: AtomicPtr::new(ptr::null_mut()),
                 events: AtomicU32::new(0),
                 cancelled: AtomicU32::new(0),
-                time_left: i64::try_from(time_left.as_nanos()).unwrap_or(i64::MAX),
+                deadline: i64::try_from(after_start.as_nanos()).unwrap_or(i64::MAX),
                 head: RawBytes::of(&head),
                 body: RawBytes::of(&body),
             },

@@ -87,15 +87,17 @@ fn nothing_is_left_behind(calls: usize) {
     let client = host.client();
     let rounds = calls / 2 / CALLERS / 5;
     call(&client, rounds);
-    let (memory, count) = (support::resident(host.pid()), goroutines(&client));
+    let memory = support::resident(host.pid());
     call(&client, rounds);
     let grown = support::resident(host.pid()).saturating_sub(memory);
     // The heap breathes; a single leaked byte for every hundredth call would not be seen, one per call would.
     let allowed = (8 << 20).max(calls as u64 / 2 * 8);
     assert!(grown < allowed, "{grown} bytes more after another {} calls", calls / 2);
-    assert_eq!(goroutines(&client), count, "goroutines are left");
+    // Go's own, the plugin's, and those that are kept for the next calls.
+    let count = goroutines(&client);
+    assert!(count <= 64 + 8, "{count} goroutines are left");
     let metrics = client.get("/metrics").text();
-    // The two calls that count goroutines are GETs.
+    // The call that counts goroutines is a GET.
     let all = 2 * rounds * CALLERS * 5;
     assert!(metrics.contains(&format!("function_calls_total{{method=\"POST\"}} {all}\n")), "{metrics}");
     assert!(

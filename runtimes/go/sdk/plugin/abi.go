@@ -29,6 +29,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/kubeless/kubeless/pkg/functions"
@@ -73,8 +74,10 @@ func funchost_start(host *C.funchost_host, about *C.funchost_plugin) {
 		Runtime:      text(host.runtime),
 		MemoryLimit:  text(host.memory_limit),
 	}
+	started := time.Now()
 	go receive(queue{host.queue}, func(call *C.funchost_call) {
-		invoke(hostCall{call}, text(call.head), text(call.body), int64(call.time_left), function)
+		deadline := started.Add(time.Duration(call.deadline))
+		invoke(hostCall{call}, text(call.head), text(call.body), deadline, function)
 	})
 }
 
@@ -128,8 +131,12 @@ func receive(q queue, run func(*C.funchost_call)) {
 	if err != nil {
 		panic(err)
 	}
-	// Goroutines that have not begun.
+	// Calls whose goroutine has not begun.
 	var waiting atomic.Int32
+	calls := newPool(func(call *C.funchost_call) {
+		waiting.Add(-1)
+		run(call)
+	})
 	for {
 		if err := wake.Read(func(uintptr) bool { return q.settled() }); err != nil {
 			panic(err)
@@ -143,10 +150,7 @@ func receive(q queue, run func(*C.funchost_call)) {
 			events := atomic.SwapUint32((*uint32)(unsafe.Pointer(&call.events)), 0)
 			if events&C.FUNCHOST_INVOKE != 0 {
 				waiting.Add(1)
-				go func(call *C.funchost_call) {
-					waiting.Add(-1)
-					run(call)
-				}(call)
+				calls.start(call)
 			} else {
 				notify(hostCall{call}, events)
 				C.funchost_release(hostCall{call}.address())
@@ -154,7 +158,7 @@ func receive(q queue, run func(*C.funchost_call)) {
 			call = next
 		}
 		if count >= manyCalls {
-			// When the last of the new goroutines has had its turn, those with short handlers are through.
+			// When the last goroutine has had its turn, those with short handlers are through.
 			for waiting.Load() > 0 {
 				runtime.Gosched()
 			}

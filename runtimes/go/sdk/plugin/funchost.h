@@ -51,8 +51,8 @@ typedef struct funchost_call {
 	uint32_t events;
 	/* Atomic. 0 while somebody waits for the call. */
 	uint32_t cancelled;
-	/* Nanoseconds until the deadline, counted from when the call was put into the queue. */
-	int64_t time_left;
+	/* The deadline, in nanoseconds after funchost_start returned. */
+	int64_t deadline;
 	/* The request without its body: a count n and n lengths, each 4 bytes, little endian, then n texts of those
 	 * lengths: method, URI, protocol, host, remote address, then names (in canonical form) and values of the
 	 * headers in turn. */

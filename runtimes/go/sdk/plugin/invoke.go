@@ -18,12 +18,12 @@ type exchange struct {
 }
 
 // invoke runs the handler for one call, and ends the call however the handler ends. It runs on a goroutine of its
-// own. timeLeft is in nanoseconds.
-func invoke(from caller, head, body string, timeLeft int64, function functions.Context) {
+// own.
+func invoke(from caller, head, body string, deadline time.Time, function functions.Context) {
 	call := new(exchange)
 	call.ctx.call = call
 	call.ctx.from = from
-	call.ctx.deadline = time.Now().Add(time.Duration(timeLeft))
+	call.ctx.deadline = deadline
 	call.response.to = from
 	call.response.ctx = &call.ctx
 	call.response.room = make(chan struct{}, 1)

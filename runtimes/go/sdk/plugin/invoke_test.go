@@ -99,7 +99,7 @@ var plainHead = headOf("GET", "/", "HTTP/1.1", "example.org", "127.0.0.1:1")
 func start(handler Handler, head, body string) *recorder {
 	Register("Handler", handler)
 	to := newRecorder()
-	go invoke(to, head, body, int64(time.Minute), functions.Context{})
+	go invoke(to, head, body, time.Now().Add(time.Minute), functions.Context{})
 	return to
 }
 
@@ -406,7 +406,7 @@ func TestASlowClientMakesTheHandlerWait(t *testing.T) {
 		}
 		return "", nil
 	})
-	go invoke(to, plainHead, "", int64(time.Minute), functions.Context{})
+	go invoke(to, plainHead, "", time.Now().Add(time.Minute), functions.Context{})
 	if first := <-wrote; first != 1 {
 		t.Fatal(first)
 	}

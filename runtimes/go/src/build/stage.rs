@@ -34,6 +34,7 @@ sdk!(
     "plugin/context.go",
     "plugin/funchost.h",
     "plugin/invoke.go",
+    "plugin/pool.go",
     "plugin/request.go",
     "plugin/response.go",
     "plugin/signals.c",
