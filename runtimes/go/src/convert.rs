@@ -138,3 +138,128 @@ pub(crate) fn timeout(context: &Context) -> String {
 pub(crate) fn runtime_version(go_version: &str) -> String {
     go_version.strip_prefix("go").map_or_else(|| go_version.to_owned(), |number| format!("Go {number}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use contract::{Body, CallIds, Place, RequestId, TraceContext, cancel::Canceller};
+    use http::{HeaderMap, HeaderName, Method, Uri};
+
+    use super::*;
+
+    fn invocation(version: Version, uri: &str, headers: &[(&str, &[u8])]) -> Invocation {
+        let trace = TraceContext { trace_id: 1, span_id: 2, flags: 0 };
+        Invocation {
+            method: Method::GET,
+            uri: uri.parse::<Uri>().unwrap(),
+            version,
+            headers: headers
+                .iter()
+                .map(|(name, value)| {
+                    (name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap())
+                })
+                .fold(HeaderMap::new(), |mut headers, (name, value)| {
+                    headers.append(name, value);
+                    headers
+                }),
+            body: Body::Empty,
+            remote: ([192, 0, 2, 1], 4711).into(),
+            ids: CallIds { request_id: RequestId::from_trace(&trace), trace },
+            deadline: Instant::now(),
+            cancel: Canceller::new().1,
+            place: Place::new(()),
+        }
+    }
+
+    /// Reads a head as the plugin does.
+    fn texts(head: &[u8]) -> Vec<String> {
+        let word = |at: usize| u32::from_le_bytes(head[4 * at..4 * at + 4].try_into().unwrap()) as usize;
+        let mut rest = &head[4 + 4 * word(0)..];
+        let texts = (1..=word(0)).map(|index| {
+            let (text, after) = rest.split_at(word(index));
+            rest = after;
+            text.iter().map(|byte| char::from(*byte)).collect()
+        });
+        let texts = texts.collect();
+        assert!(rest.is_empty());
+        texts
+    }
+
+    #[test]
+    fn a_head_has_the_request_line_the_host_and_canonical_header_names() {
+        let headers: [(&str, &[u8]); 5] = [
+            ("x-request-id", b"1"),
+            ("host", b"example.org"),
+            ("accept", b"a"),
+            ("accept", b"b"),
+            ("x-bytes", b"\xff"),
+        ];
+        let head = head(&invocation(Version::HTTP_11, "/a%20b?c", &headers));
+        let expected = [
+            ["GET", "/a%20b?c", "HTTP/1.1", "example.org", "192.0.2.1:4711"].as_slice(),
+            &["X-Request-Id", "1", "Accept", "a", "Accept", "b", "X-Bytes", "\u{ff}"],
+        ];
+        assert_eq!(texts(&head), expected.concat());
+    }
+
+    #[test]
+    fn the_authority_of_the_uri_is_the_host() {
+        let with_host: [(&str, &[u8]); 1] = [("host", b"other.example")];
+        let expect = |version, uri, headers: &[_], expected: [&str; 3]| {
+            assert_eq!(texts(&head(&invocation(version, uri, headers)))[1..4], expected, "{uri}");
+        };
+        // HTTP/2 has no request line, net/http shows the path; a proxy's request line is shown as it came.
+        let uri = "http://example.org/a?b";
+        expect(Version::HTTP_2, uri, &[], ["/a?b", "HTTP/2.0", "example.org"]);
+        expect(Version::HTTP_11, uri, &with_host, [uri, "HTTP/1.1", "example.org"]);
+        expect(Version::HTTP_10, "/", &[], ["/", "HTTP/1.0", ""]);
+        expect(Version::HTTP_11, "*", &with_host, ["*", "HTTP/1.1", "other.example"]);
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        for (name, value) in pairs {
+            encoded.extend((name.len() as u32).to_le_bytes());
+            encoded.extend((value.len() as u32).to_le_bytes());
+            encoded.extend(name.bytes().chain(value.bytes()));
+        }
+        encoded
+    }
+
+    #[test]
+    fn a_reply_has_the_status_and_all_headers_in_order() {
+        let encoded = headers(&[("X-A", "1"), ("Set-Cookie", "a"), ("Set-Cookie", "b"), ("X-Empty", "")]);
+        let reply = reply(201, &encoded, b"text/css").unwrap();
+        let found: Vec<(&str, &str)> =
+            reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(reply.status, 201);
+        let expected = [
+            ("content-type", "text/css"),
+            ("x-a", "1"),
+            ("set-cookie", "a"),
+            ("set-cookie", "b"),
+            ("x-empty", ""),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn headers_that_end_too_early_are_the_plugins_fault_and_read_nothing_else() {
+        let encoded = headers(&[("X-A", "1")]);
+        for end in 8..encoded.len() {
+            assert!(matches!(reply(200, &encoded[..end], b""), Err(HandlerError::Lost(_))), "{end}");
+        }
+        assert!(matches!(reply(600, b"", b""), Err(HandlerError::BadReply(_))));
+    }
+
+    #[test]
+    fn the_timeout_is_written_as_a_user_writes_it() {
+        for (timeout, text) in [(Duration::from_secs(180), "180"), (Duration::from_millis(500), "0.5")] {
+            let context =
+                Context { function_name: String::new(), timeout, runtime: None, memory_limit: None };
+            assert_eq!(super::timeout(&context), text);
+        }
+        assert_eq!(runtime_version("go1.26.1"), "Go 1.26.1");
+    }
+}

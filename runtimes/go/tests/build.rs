@@ -126,6 +126,18 @@ fn a_vendor_folder_may_bring_kubeless_itself() {
     assert_eq!(built.code, Some(0), "{}", built.stderr);
 }
 
+/// A function may bring C of its own; only the host's plugin interface is spoken for.
+#[test]
+fn c_code_of_the_functions_own_is_compiled() {
+    let with_c =
+        "// static int twice(int x) { return 2 * x; }\nimport \"C\"\n\nimport \"strconv\"\n\nimport ";
+    let mount = Mount::with(
+        "hello.go",
+        &HELLO.replacen("import ", with_c, 1).replace(r#""hello""#, "strconv.Itoa(int(C.twice(21)))"),
+    );
+    assert_eq!(answer(&mount), "42");
+}
+
 /// Kubernetes mounts a ConfigMap as links into a hidden folder.
 #[test]
 fn linked_files_are_read_and_hidden_ones_are_not() {
