@@ -8,6 +8,9 @@ mod convert;
 mod engine;
 mod error;
 mod ffi;
+mod signals {
+    pub(crate) mod ffi;
+}
 
 use std::process::ExitCode;
 
