@@ -1,7 +1,7 @@
 # The front door. `make help` lists what is behind it.
 
 # The hosts of this checkout: `runtimes/<word>` builds `funchost-<word>`, `examples/<word>` holds what it can run.
-RUNTIMES := python
+RUNTIMES := python go
 
 # Where everything goes that is built or downloaded: outside of the checkout, so that a fresh clone starts where the
 # last one ended. It may be deleted at any time.

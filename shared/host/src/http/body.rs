@@ -52,8 +52,9 @@ impl Streamed {
                 source.timed_out = true;
                 let reader = source.reader.take();
                 drop(source);
-                drop(stream);
+                // The reason first: an engine takes a dropped stream for a client that has gone.
                 leash.cancel(CancelReason::Deadline, None);
+                drop(stream);
                 failed(&record, &Problem::TimedOut(timeout));
                 reader.into_iter().for_each(Waker::wake);
             }
@@ -113,8 +114,8 @@ impl Drop for Streamed {
     fn drop(&mut self) {
         self.deadline.abort();
         if let Some((stream, leash)) = lock(&self.source).running.take() {
-            drop(stream);
             leash.let_go(None);
+            drop(stream);
         }
     }
 }
