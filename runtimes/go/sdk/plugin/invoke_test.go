@@ -27,6 +27,8 @@ type recorder struct {
 	body    []byte
 	pieces  int
 	verdict verdict
+	// Called when a piece has come, before the verdict is given.
+	taken   func()
 	failure [3]string
 	over    chan struct{}
 }
@@ -74,6 +76,9 @@ func (r *recorder) chunk(piece []byte) verdict {
 	defer r.mu.Unlock()
 	r.pieces++
 	r.body = append(r.body, piece...)
+	if r.taken != nil {
+		r.taken()
+	}
 	return r.verdict
 }
 
@@ -392,6 +397,24 @@ func TestWritingAfterTheHandlerHasReturnedIsRefused(t *testing.T) {
 	}
 	if err := http.NewResponseController(kept).Flush(); err != errOver {
 		t.Error(err)
+	}
+}
+
+// The client may have taken everything before the handler even knows that it should wait.
+func TestRoomThatIsThereAtOnceIsNotMissed(t *testing.T) {
+	to := newRecorder()
+	to.verdict = wait
+	to.taken = func() { notify(to, eventRoom) }
+	Register("Handler", func(event functions.Event, _ functions.Context) (string, error) {
+		for range 5 {
+			event.Extensions.Response.Write(make([]byte, wholeUpTo+1))
+		}
+		return "", nil
+	})
+	go invoke(to, plainHead, "", time.Now().Add(time.Minute), functions.Context{})
+	finished(t, to.over)
+	if len(to.body) != 5*(wholeUpTo+1) {
+		t.Error(len(to.body))
 	}
 }
 

@@ -150,6 +150,8 @@ func (r *response) write(data []byte) (int, error) {
 func (r *response) send(more []byte) error {
 	if !r.begun {
 		r.begun = true
+		// Before the host can say that there is room: it says so once.
+		r.ctx.listen()
 		r.to.begin(r.status, r.headers, r.mediaType(r.pending, more))
 	}
 	pending := r.pending
@@ -186,7 +188,6 @@ func (r *response) sendPieces(data []byte) error {
 
 // awaitRoom waits until the host takes pieces again. The call is cancelled when that will never happen.
 func (r *response) awaitRoom() error {
-	r.ctx.listen()
 	select {
 	case <-r.room:
 		return nil
