@@ -43,6 +43,11 @@ func Handler(event functions.Event, _ functions.Context) (string, error) {
 		default:
 			return event.Data, nil
 		}
+	case "/large":
+		piece := make([]byte, 100_000)
+		for range 10 {
+			event.Extensions.Response.Write(piece)
+		}
 	case "/panic":
 		panic(event.Data)
 	}
@@ -61,7 +66,7 @@ fn goroutines(client: &Client) -> usize {
     client.get("/count").text().parse().expect("a number")
 }
 
-/// Every caller makes `rounds` rounds of five calls and checks that each answer is its own.
+/// Every caller makes `rounds` rounds of five calls, and a long stream now and then, and checks that each answer is its own.
 fn call(client: &Client, rounds: usize) {
     thread::scope(|scope| {
         for caller in 0..CALLERS {
@@ -75,6 +80,10 @@ fn call(client: &Client, rounds: usize) {
                     }
                     assert_eq!(post("/stream").text(), format!("{data}{data}"));
                     assert_eq!(post("/panic").status, 500);
+                    // Longer than what may be under way: the function waits for its client, and is woken.
+                    if round % 5 == 0 {
+                        assert_eq!(client.get("/large").body.len(), 1_000_000);
+                    }
                 }
             });
         }
@@ -97,7 +106,7 @@ fn nothing_is_left_behind(calls: usize) {
     let count = goroutines(&client);
     assert!(count <= 64 + 8, "{count} goroutines are left");
     let metrics = client.get("/metrics").text();
-    // The call that counts goroutines is a GET.
+    // The streams, and the call that counts goroutines, are GETs.
     let all = 2 * rounds * CALLERS * 5;
     assert!(metrics.contains(&format!("function_calls_total{{method=\"POST\"}} {all}\n")), "{metrics}");
     assert!(
