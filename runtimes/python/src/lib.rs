@@ -15,6 +15,7 @@ mod interpreter;
 mod interrupt;
 mod output;
 mod pipe;
+mod serve;
 mod worker;
 
 use std::ffi::CString;

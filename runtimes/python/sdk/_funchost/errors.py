@@ -1,7 +1,5 @@
 """Exceptions as text."""
 
-import sys
-
 OURS = '<funchost>'
 
 
@@ -56,7 +54,3 @@ def install(stray):
             stray(error if error is not None else arguments.exc_type())
 
     threading.excepthook = report
-
-
-def current_exception():
-    return sys.exc_info()[1]

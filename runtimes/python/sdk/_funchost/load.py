@@ -20,6 +20,8 @@ def prepare(root):
     """Makes the mount importable, by the rules of Kubeless: behind everything that is there already."""
     # The mount may be read-only, and is not ours to write to.
     sys.dont_write_bytecode = True
+    # The function may change the working directory.
+    root = os.path.abspath(root)
     version = '%d.%d' % sys.version_info[:2]
     for folder in (
         f'lib/python{version}/site-packages',
