@@ -45,6 +45,9 @@ impl<E: Engine> Front<E> {
         let arrived = Instant::now();
         let checked = strict::check(&request, app.config.wire.head, &wire.head());
         wire.forget_head();
+        if request.version() >= Version::HTTP_2 {
+            join_cookies(request.headers_mut());
+        }
         let ids = identify(request.headers_mut());
         let line = app.config.log.access.then(|| {
             let head = (request.method(), request.uri(), request.version());
@@ -135,4 +138,14 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
+}
+
+/// HTTP/2 may send a cookie header in crumbs; everybody else expects it whole (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, whole);
+    }
 }

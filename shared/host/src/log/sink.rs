@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, Write},
     mem,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -41,7 +41,7 @@ impl Sink {
     /// To the file behind `to`, which is used directly and not through the standard library's locked handles: a
     /// writer that blocks must block nobody else.
     pub(crate) fn start(to: impl AsFd) -> io::Result<Self> {
-        let file = File::from(to.as_fd().try_clone_to_owned().map(OwnedFd::from)?);
+        let file = File::from(to.as_fd().try_clone_to_owned()?);
         let sink = Self::default();
         let writer = sink.clone();
         thread::Builder::new().name("funchost-log".to_owned()).spawn(move || writer.write_for_ever(file))?;

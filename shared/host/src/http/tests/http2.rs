@@ -52,6 +52,14 @@ async fn requests_are_served_and_refused_as_with_http_1() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn cookies_that_came_in_crumbs_are_joined() {
+    let host = host(&[]);
+    let crumbs = Request::get("http://test/spy").header("cookie", "a=1").header("cookie", "b=2; c=3");
+    let (_, spied) = connect(&host).await.send(crumbs.body(Full::default()).unwrap()).await;
+    assert!(spied.contains("header cookie: a=1; b=2; c=3\n"), "{spied}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_must_not_have_a_body_have_none() {
     let host = host(&[]);
     let mut connection = connect(&host).await;
