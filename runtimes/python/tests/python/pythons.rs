@@ -69,10 +69,10 @@ fn one_build_runs_on_every_python_there_is() {
     }
     for (version, executable) in pythons {
         let launch = bare().function(mount.path(), "function", "handler").env("FUNC_PYTHON", &executable);
-        let host = launch.start();
+        let mut host = launch.start();
         let answer = host.client().get("/").text();
         assert!(answer.starts_with(&format!("{version} ")), "{}: {answer}", executable.display());
-        assert!(host.stderr().contains(&format!("on CPython {version}.")), "{}", host.stderr());
+        host.wait_for_line(&format!("on CPython {version}."));
     }
 }
 
