@@ -25,6 +25,15 @@ pub(crate) struct Bell {
     others: Mutex<Vec<Waker>>,
 }
 
+/// Held by every task that waits for an answer, so that one which is dropped does not keep a ring to itself.
+pub(crate) struct Listening;
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        BELL.answer();
+    }
+}
+
 impl Bell {
     /// Sees to it that `waker` is woken soon: now, or by a task that has been woken already.
     pub(crate) fn ring(&self, waker: Waker) {

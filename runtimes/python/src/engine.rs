@@ -14,6 +14,7 @@ use contract::{Body, Capability, Engine, HandlerError, HandlerSource, Invocation
 use futures_core::Stream;
 
 use crate::{
+    bell::Listening,
     call::{Answered, Call},
     convert::Function,
     error::Errors,
@@ -71,6 +72,7 @@ impl Engine for PythonEngine {
         } else {
             self.shared.submit(Job::Call(call.clone()));
         }
+        let _listening = Listening;
         let mut cancelled = pin!(cancel.cancelled());
         let mut asked = false;
         let answer = poll_fn(|cx| {
