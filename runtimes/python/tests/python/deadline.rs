@@ -91,12 +91,19 @@ fn an_interruption_strikes_only_the_call_it_was_meant_for() {
          \x20   return str(sum(range(20000)))\n",
         &[("FUNC_TIMEOUT", "0.1"), ("FUNC_THREADS", "1")],
     );
+    let mut unharmed = 0;
     for round in 0..30 {
         let edge = function.post("/", "text/plain", "edge");
         assert!([200, 408].contains(&edge.status), "round {round}: {}", edge.status);
+        // On a busy machine it may come too late or find the thread still taken; an interruption would be a 500.
         let next = function.get("/");
-        assert_eq!((next.status, next.text().as_str()), (200, "199990000"), "round {round}");
+        match next.status {
+            200 => assert_eq!(next.text(), "199990000", "round {round}"),
+            status => assert!([408, 503].contains(&status), "round {round}: {status}"),
+        }
+        unharmed += u32::from(next.status == 200);
     }
+    assert!(unharmed >= 10, "only {unharmed} of 30 calls were answered in time");
 }
 
 #[test]
