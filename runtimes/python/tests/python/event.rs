@@ -157,3 +157,18 @@ fn globals_live_as_long_as_the_host_and_context_variables_as_long_as_the_call() 
         assert_eq!(function.get("/").json(), json!([call, "fresh"]));
     }
 }
+
+#[test]
+fn a_body_of_a_mebibyte_is_taken_and_one_byte_more_is_not() {
+    let function = Function::serve(
+        "calls = 0\n\
+         def handler(event, context):\n\
+         \x20   global calls\n\
+         \x20   calls += 1\n\
+         \x20   return [calls, len(event['data'])]\n",
+    );
+    let bytes = |size: usize| function.post("/", "application/octet-stream", vec![0xff; size]);
+    assert_eq!(bytes(1_048_576).json(), json!([1, 1_048_576]));
+    assert_eq!(bytes(1_048_577).status, 413);
+    assert_eq!(bytes(1).json(), json!([2, 1]));
+}
