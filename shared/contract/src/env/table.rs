@@ -92,7 +92,7 @@ table! {
     FUNC_TERMINATION_LOG: Kind::Path, Origin::Funchost, { default: Some("/dev/termination-log") },
         "where a failed start is reported to Kubernetes, if the file exists";
     FUNC_THREADS: count(1, 10_000, "threads"), Origin::Funchost,
-        { alias: Some("CHERRYPY_NUMTHREADS"), default: Some("32"), scope: PYTHON },
+        { alias: Some("CHERRYPY_NUMTHREADS"), default: Some("64"), scope: PYTHON },
         "how many `def` handlers run at once (`async def` ones share one event loop). `CHERRYPY_NUMTHREADS` \
          (Kubeless) is read when it is not set";
     FUNC_PYTHON: Kind::Path, Origin::Funchost, { scope: PYTHON },

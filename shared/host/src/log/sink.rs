@@ -21,11 +21,17 @@ const ROOM: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sink(Arc<Shared>);
 
+/// After writing, the thread lets lines gather for this long: waking it for each of many would cost the requests
+/// that write them more than the lines themselves. The first line after a silence is written at once.
+const PAUSE: Duration = Duration::from_millis(1);
+
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write.
+    /// There is something to write, and the thread sleeps.
     filled: Condvar,
+    /// The pause is over before its time.
+    hurry: Condvar,
     /// Everything has been written.
     emptied: Condvar,
     dropped: AtomicU64,
@@ -35,6 +41,8 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     writing: bool,
+    asleep: bool,
+    hurried: bool,
 }
 
 impl Sink {
@@ -55,7 +63,7 @@ impl Sink {
             self.0.dropped.fetch_add(1, Relaxed);
             return;
         }
-        let wake = state.waiting.is_empty();
+        let wake = mem::take(&mut state.asleep);
         state.waiting.extend_from_slice(line);
         drop(state);
         if wake {
@@ -71,7 +79,10 @@ impl Sink {
     /// Waits until everything is written, but no longer than `patience`.
     pub(crate) fn flush(&self, patience: Duration) {
         let unwritten = |state: &mut State| state.writing || !state.waiting.is_empty();
-        drop(self.0.emptied.wait_timeout_while(self.state(), patience, unwritten));
+        let mut state = self.state();
+        state.hurried = true;
+        self.0.hurry.notify_one();
+        drop(self.0.emptied.wait_timeout_while(state, patience, unwritten));
     }
 
     fn write_for_ever(&self, mut file: File) {
@@ -82,9 +93,16 @@ impl Sink {
             if state.waiting.is_empty() {
                 self.0.emptied.notify_all();
             }
+            let pausing = |state: &mut State| !state.hurried;
+            state = match self.0.hurry.wait_timeout_while(state, PAUSE, pausing) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
             while state.waiting.is_empty() {
+                state.asleep = true;
                 state = self.0.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+            state.asleep = false;
             mem::swap(&mut batch, &mut state.waiting);
             state.writing = true;
             drop(state);
