@@ -41,9 +41,9 @@ impl TraceContext {
     /// The value of a `traceparent` header. Every request gets one, so it is written without formatting machinery.
     pub fn to_header(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], self.trace_id);
-        write_hex(&mut text[36..52], self.span_id.into());
-        write_hex(&mut text[53..], self.flags.into());
+        write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
+        write_hex(&mut text[36..52], &self.span_id.to_be_bytes());
+        write_hex(&mut text[53..], &[self.flags]);
         header_value(&text)
     }
 }
@@ -54,11 +54,12 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Fills `digits` with the lowest digits of `number`.
-fn write_hex(digits: &mut [u8], mut number: u128) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
+/// Writes each byte as two digits.
+fn write_hex(digits: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (digits, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
 
@@ -81,7 +82,7 @@ impl RequestId {
     /// A request that came without an id is called what its trace is called.
     pub fn from_trace(trace: &TraceContext) -> Self {
         let mut text = [0; 32];
-        write_hex(&mut text, trace.trace_id);
+        write_hex(&mut text, &trace.trace_id.to_be_bytes());
         Self(header_value(&text))
     }
 

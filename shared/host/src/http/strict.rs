@@ -96,9 +96,26 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
     }
 }
 
+/// The bytes that a registered name may hold (RFC 3986 section 3.2.2).
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,;=%";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// `host [":" port]`, where the host is a name, an IPv4 address or an IPv6 address in brackets.
 fn is_host(value: &[u8]) -> bool {
-    let in_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b);
+    let in_name = |b: &u8| IN_NAME[usize::from(*b)];
     let in_address = |b: &u8| b.is_ascii_hexdigit() || b":.".contains(b);
     let (valid, rest) = match value.strip_prefix(b"[") {
         Some(address) => {
