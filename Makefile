@@ -55,8 +55,10 @@ serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json setup-run build ## serves one e
 	@rm -rf $(SERVED) && mkdir -p $(SERVED) && cp -R examples/$(RUNTIME)/$(EXAMPLE)/. $(SERVED)
 	@FUNC_PORT=$(PORT) exec serve-example $(BIN)/funchost-$(RUNTIME) $(SERVED)
 
-# The tests of the runtimes start the binaries, so these are built first.
+# The tests of the runtimes start the binaries, so these are built first. Each has then served its simplest example: the
+# first Go function on a machine compiles Go's standard library, which takes longer than a test waits for anything.
 test: setup-test build ## runs all tests
+	-@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime/hello >/dev/null; done
 	cargo test $(CARGO_FLAGS) --no-fail-fast
 
 lint: setup-lint ## checks formatting and lints; a warning is an error
