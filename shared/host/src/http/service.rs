@@ -46,7 +46,7 @@ impl<E: Engine> Front<E> {
         let checked = strict::check(&request, app.config.wire.head, &wire.head());
         wire.forget_head();
         if request.version() >= Version::HTTP_2 {
-            join_cookies(request.headers_mut());
+            translate_from_http2(&mut request);
         }
         let ids = identify(request.headers_mut());
         let line = app.config.log.access.then(|| {
@@ -140,8 +140,14 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// HTTP/2 may send a cookie header in crumbs; everybody else expects it whole (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+/// Functions know requests as HTTP/1.1 has them: with a Host (RFC 9113 section 8.3.1), and with cookies in one piece
+/// (section 8.2.3).
+fn translate_from_http2<B>(request: &mut Request<B>) {
+    let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let headers = request.headers_mut();
+    if let Some(host) = host {
+        headers.entry(header::HOST).or_insert(host);
+    }
     let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1
         && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
