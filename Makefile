@@ -26,7 +26,7 @@ SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 SETUPS := $(addprefix setup-,build run test lint bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
+.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
@@ -60,6 +60,9 @@ serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json setup-run build ## serves one e
 test: setup-test build ## runs all tests
 	-@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime/hello >/dev/null; done
 	cargo test $(CARGO_FLAGS) --no-fail-fast
+
+soak: setup-test build ## runs the long tests that `make test` leaves out, a few minutes
+	cargo test $(CARGO_FLAGS) --no-fail-fast -- --ignored
 
 lint: setup-lint ## checks formatting and lints; a warning is an error
 	cargo fmt --all --check

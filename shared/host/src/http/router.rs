@@ -72,7 +72,7 @@ const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
 
 /// Whether a request is the host's. The function's requests, which are nearly all, do not pass through the router:
-/// its boxing and matching costs a tenth of the time that the host has for one.
+/// its boxing and matching took 3,800 of the 22,300 instructions that one cost (callgrind, an engine that does nothing).
 pub(super) fn is_host_path(method: &Method, path: &str) -> bool {
     matches!(path, HEALTHZ | READYZ | METRICS) && (method == Method::GET || method == Method::HEAD)
 }
