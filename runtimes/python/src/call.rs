@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, CallIds, HandlerError, Invocation, Place, Reply};
+use contract::{CallIds, HandlerError, Invocation, Place, Reply};
 use http::{HeaderMap, Method, Uri, Version};
 use pyo3::{prelude::*, types::PyType};
 
@@ -80,14 +80,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Call {
-    pub(crate) fn new(invocation: Invocation) -> (Arc<Self>, contract::Cancelled) {
+    pub(crate) fn new(invocation: Invocation) -> Result<(Arc<Self>, contract::Cancelled), HandlerError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let Invocation { method, uri, version, headers, body, remote, ids, cancel, place, .. } = invocation;
-        let body = match body {
-            Body::Empty => Bytes::new(),
-            Body::Whole(bytes) => bytes,
-            Body::Stream(_) => unreachable!("the contract says that request bodies are complete"),
-        };
+        let body = body.whole()?;
         let call = Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             request: Request { method, uri, version, headers, body, remote },
@@ -101,7 +97,7 @@ impl Call {
             }),
             answer: Mutex::default(),
         };
-        (Arc::new(call), cancel)
+        Ok((Arc::new(call), cancel))
     }
 
     /// Where the user code is at this moment.

@@ -66,7 +66,7 @@ impl Engine for PythonEngine {
     }
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
-        let (call, cancel) = Call::new(invocation);
+        let (call, cancel) = Call::new(invocation)?;
         if self.shared.function.is_async {
             self.shared.run_on_loop(call.clone(), None);
         } else {

@@ -29,6 +29,23 @@ pub trait Engine: Sized + Send + Sync + 'static {
         None
     }
 
+    /// Whether the function takes request bodies as they come, instead of complete.
+    ///
+    /// A property of the function that was loaded, so asked of the engine once it is there and not of a request.
+    /// If so, a body that is not empty is a [`Body::Stream`](crate::Body::Stream), and the call begins before its
+    /// client has sent everything:
+    ///
+    /// * The client sends no faster than the stream is polled, so an engine polls when the user code wants to read.
+    ///   Who waits too long for a client that was asked gets [`BodyError::Stalled`](crate::BodyError::Stalled).
+    /// * The stream ends with [`HandlerError::Body`] where the body does. The server then answers for the client's
+    ///   fault, whatever the call replies; a reply that has begun is cut off. If the client has gone, the call is
+    ///   cancelled as well.
+    /// * It may be polled on any thread, for as long as the call runs, also while its reply is streamed; afterwards it
+    ///   only says that nobody sends any more. An engine drops it when the user code can read no further.
+    fn streams_requests(&self) -> bool {
+        false
+    }
+
     /// Runs one call to its end.
     ///
     /// Called concurrently. The future may be polled on any thread and must not block it. It is always driven to

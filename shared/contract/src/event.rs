@@ -22,7 +22,8 @@ pub struct Invocation {
     pub version: Version,
     /// The client's headers; `traceparent` is the server's own, so the function's calls to others join the trace.
     pub headers: HeaderMap,
-    /// Complete and within the payload limit, inflated if the client had compressed it.
+    /// Within the payload limit, and inflated if the client had compressed it. Complete, unless the engine
+    /// [streams requests](crate::Engine::streams_requests).
     pub body: Body,
     /// The other end of the connection.
     pub remote: SocketAddr,

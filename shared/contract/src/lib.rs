@@ -17,7 +17,7 @@ pub mod reply;
 
 pub use cancel::{CancelReason, Cancelled};
 pub use engine::{Capability, Engine, HandlerSource};
-pub use error::{Failure, HandlerError, LoadError};
+pub use error::{BodyError, Failure, HandlerError, LoadError};
 pub use event::{Context, DataKind, EventHeaders, Invocation, Place};
 pub use ids::{CallIds, RequestId, TraceContext};
 pub use output::{Output, OutputLine, OutputStream};

@@ -19,7 +19,7 @@ pub enum Body {
     Empty,
     /// All of them at once.
     Whole(Bytes),
-    /// Piece by piece, while the producer runs.
+    /// Piece by piece, none of them empty, while the producer runs.
     Stream(BodyStream),
 }
 
@@ -29,6 +29,18 @@ impl Body {
         match self {
             Self::Whole(bytes) => bytes,
             Self::Empty | Self::Stream(_) => &[],
+        }
+    }
+
+    /// The bytes of a request's body, for engines that take no [streams](crate::Engine::streams_requests). Handing
+    /// them one is a fault of the server and loses the call.
+    pub fn whole(self) -> Result<Bytes, HandlerError> {
+        match self {
+            Self::Empty => Ok(Bytes::new()),
+            Self::Whole(bytes) => Ok(bytes),
+            Self::Stream(_) => {
+                Err(HandlerError::Lost("its body is a stream, which was not asked for".to_owned()))
+            }
         }
     }
 }

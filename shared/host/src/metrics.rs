@@ -118,7 +118,10 @@ impl Metrics {
         let rejected = register(
             &all,
             IntCounterVec::new(
-                vector("funchost_rejected_total", "Requests refused before the function was called."),
+                vector(
+                    "funchost_rejected_total",
+                    "Requests refused before the function was called, or because of a streamed body.",
+                ),
                 &["reason"],
             ),
         );

@@ -4,10 +4,13 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{
-    Body, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, HandlerError, HandlerSource,
-    Invocation, LoadError, Place, Reply,
+    Body, BodyError, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, HandlerError,
+    HandlerSource, Invocation, LoadError, Place, Reply,
 };
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::{
+    future,
+    stream::{self, Stream, StreamExt},
+};
 use http::HeaderValue;
 use tokio::sync::{Notify, watch};
 
@@ -31,6 +34,11 @@ use tokio::sync::{Notify, watch};
 /// | `/stream-panic` | streams one piece and then panics in the engine |
 /// | `/stream-hang` | streams one piece and then nothing |
 /// | `/stream-fail` | streams one piece and then fails |
+/// | `/read/<n>` | reads so many pieces of a streamed body, or all of it, and answers how many bytes there were |
+/// | `/read-later` | the same as `/read` after [`FakeEngine::release`] |
+/// | `/read-anyway` | the same as `/read`, and takes a body that is not whole for one that is |
+/// | `/read-and-hang` | reads all of a streamed body, and waits until it is cancelled |
+/// | `/respond/<n>` | streams one piece for each of so many pieces of a streamed body, which it takes for all |
 /// | any other | `hello` |
 ///
 /// Clones are handles on one engine, so that a test can watch the one it has handed to a server.
@@ -39,6 +47,7 @@ pub struct FakeEngine {
     release: Arc<Notify>,
     seen: Arc<Log>,
     capacity: Option<NonZeroUsize>,
+    streams_requests: bool,
 }
 
 /// Something that the engine noticed.
@@ -50,6 +59,10 @@ pub enum Seen {
     Cancelled(CancelReason),
     /// The reader of a stream has gone.
     StreamDropped,
+    /// A piece of so many bytes of a streamed body.
+    Piece(usize),
+    /// A streamed body ended with this instead of its end.
+    BodyFailed(BodyError),
 }
 
 #[derive(Debug)]
@@ -73,7 +86,12 @@ impl FakeEngine {
         Self { capacity: NonZeroUsize::new(capacity), ..Self::default() }
     }
 
-    /// Lets one `/stubborn` call go.
+    /// Whose function takes request bodies as they come.
+    pub fn that_streams_requests() -> Self {
+        Self { streams_requests: true, ..Self::default() }
+    }
+
+    /// Lets one call go that waits for this.
     pub fn release(&self) {
         self.release.notify_one();
     }
@@ -109,6 +127,7 @@ impl Engine for FakeEngine {
             }),
             "no-language" => Err(LoadError::Runtime("no library was found".to_owned())),
             "panics" => panic!("as asked"),
+            "streams" => Ok(Self::that_streams_requests()),
             _ => Ok(Self::default()),
         }
     }
@@ -119,6 +138,10 @@ impl Engine for FakeEngine {
 
     fn capacity(&self) -> Option<NonZeroUsize> {
         self.capacity
+    }
+
+    fn streams_requests(&self) -> bool {
+        self.streams_requests
     }
 
     async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
@@ -178,12 +201,56 @@ impl Engine for FakeEngine {
                     (0..2).map(|n| if n == 0 { Ok("first\n".to_owned()) } else { panic!("as asked") });
                 Ok(self.streamed(call.place, pieces))
             }
+            "read" | "read-later" | "read-anyway" => {
+                if behaviour == "read-later" {
+                    self.release.notified().await;
+                }
+                let most = if argument.is_empty() { u64::MAX } else { number };
+                match self.read(call.body, most).await {
+                    (read, Some(_)) if behaviour == "read-anyway" => Ok(text(format!("read {read}"))),
+                    (_, Some(error)) => Err(error),
+                    (read, None) => Ok(text(format!("read {read}"))),
+                }
+            }
+            "read-and-hang" => {
+                self.read(call.body, u64::MAX).await;
+                self.until_cancelled(&call.cancel).await
+            }
+            "respond" => {
+                let Body::Stream(pieces) = call.body else { return Ok(text("no stream")) };
+                let pieces = pieces.take(argument.parse().unwrap_or(usize::MAX));
+                let pieces = pieces.take_while(|piece| future::ready(piece.is_ok()));
+                let replies = pieces.map(|piece| piece.map(|piece| format!("{}\n", piece.len()).into()));
+                Ok(self.streaming(call.place, replies))
+            }
             _ => Ok(text("hello")),
         }
     }
 }
 
 impl FakeEngine {
+    /// Reads so many pieces of a body. How many bytes there were, and why there are no more, if that is not the end.
+    async fn read(&self, body: Body, most: u64) -> (usize, Option<HandlerError>) {
+        let Body::Stream(mut pieces) = body else { return (body.bytes().len(), None) };
+        let mut read = 0;
+        for _ in 0..most {
+            match pieces.next().await {
+                Some(Ok(piece)) => {
+                    read += piece.len();
+                    self.seen.add(Seen::Piece(piece.len()));
+                }
+                Some(Err(error)) => {
+                    if let HandlerError::Body(error) = &error {
+                        self.seen.add(Seen::BodyFailed(error.clone()));
+                    }
+                    return (read, Some(error));
+                }
+                None => break,
+            }
+        }
+        (read, None)
+    }
+
     fn streamed(
         &self,
         place: Place,

@@ -9,12 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{BodyStream, CancelReason, HandlerError};
+use contract::{BodyError, BodyStream, CancelReason, HandlerError};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{problem::Problem, wire::Busy};
-use crate::call::{Leash, Outcome, Record};
+use super::{inlet::Inlet, problem::Problem, wire::Busy};
+use crate::{
+    call::{Leash, Outcome, Record},
+    metrics::Metrics,
+};
 
 /// The body of a streamed reply. It ends with an error, which cuts the response off, when the deadline comes or the
 /// function fails half-way: a client must be able to tell a part from the whole. (One that speaks HTTP/1.0 cannot.)
@@ -26,36 +29,45 @@ pub(super) struct Streamed {
     deadline: AbortHandle,
 }
 
-/// Where the pieces come from, until the stream has ended one way or another.
 struct Source {
-    running: Option<(BodyStream, Leash)>,
+    running: Option<Flow>,
     timed_out: bool,
     reader: Option<Waker>,
 }
 
+/// Where the pieces come from, until the stream has ended one way or another.
+pub(super) struct Flow {
+    pub(super) stream: BodyStream,
+    pub(super) leash: Leash,
+    /// The request's body, if that is streamed as well: a reply to a part of it is not whole either.
+    pub(super) inlet: Option<Inlet>,
+}
+
+impl Flow {
+    fn failure(&self) -> Option<BodyError> {
+        self.inlet.as_ref().and_then(Inlet::failure)
+    }
+}
+
 impl Streamed {
-    pub(super) fn new(
-        stream: BodyStream,
-        leash: Leash,
-        record: Arc<Record>,
-        timeout: Duration,
-        until: Instant,
-    ) -> Self {
-        let source = Source { running: Some((stream, leash)), timed_out: false, reader: None };
+    pub(super) fn new(flow: Flow, record: Arc<Record>, timeout: Duration, until: Instant) -> Self {
+        let source = Source { running: Some(flow), timed_out: false, reader: None };
         let source = Arc::new(Mutex::new(source));
         let deadline = tokio::spawn({
             let (source, record) = (source.clone(), record.clone());
             async move {
                 tokio::time::sleep_until(until).await;
                 let mut source = lock(&source);
-                let Some((stream, leash)) = source.running.take() else { return };
+                let Some(Flow { stream, leash, inlet }) = source.running.take() else { return };
                 source.timed_out = true;
                 let reader = source.reader.take();
                 drop(source);
+                let late = inlet.is_some_and(|inlet| inlet.is_late());
+                let problem = if late { BodyError::Late(timeout).into() } else { Problem::TimedOut(timeout) };
+                cut(&record, &leash.metrics, &problem);
                 // The reason first: an engine takes a dropped stream for a client that has gone.
                 leash.cancel(CancelReason::Deadline, None);
                 drop(stream);
-                failed(&record, &Problem::TimedOut(timeout));
                 reader.into_iter().for_each(Waker::wake);
             }
         });
@@ -72,9 +84,13 @@ fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
     source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn failed(record: &Record, problem: &Problem) {
+/// A reply that had begun does not come to its end.
+fn cut(record: &Record, metrics: &Metrics, problem: &Problem) {
     problem.log(&record.ids);
-    record.ended(Outcome::Failed);
+    match problem.rejected() {
+        Some(reason) => metrics.rejected(reason),
+        None => record.ended(Outcome::Failed),
+    }
 }
 
 impl Body for Streamed {
@@ -86,34 +102,42 @@ impl Body for Streamed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HandlerError>>> {
         let mut source = lock(&self.source);
-        let Some((stream, _)) = &mut source.running else {
+        let Some(flow) = &mut source.running else {
             return Poll::Ready(source.timed_out.then_some(Err(HandlerError::Stopped)));
         };
-        let polled = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx)))
+        let polled = catch_unwind(AssertUnwindSafe(|| flow.stream.as_mut().poll_next(cx)))
             .unwrap_or_else(|_| Poll::Ready(Some(Err(HandlerError::Lost("the engine panicked".to_owned())))));
-        Poll::Ready(match polled {
-            Poll::Ready(Some(Ok(data))) => Some(Ok(Frame::data(data))),
+        let runs = polled.is_pending();
+        let problem = match polled {
+            Poll::Ready(Some(Ok(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+            Poll::Ready(None) => flow.failure().map(Problem::Body),
             Poll::Ready(Some(Err(error))) => {
-                source.running = None;
-                failed(&self.record, &Problem::Handler(error));
-                Some(Err(HandlerError::Stopped))
-            }
-            Poll::Ready(None) => {
-                source.running = None;
-                None
+                Some(flow.failure().map_or(Problem::Handler(error), Problem::Body))
             }
             Poll::Pending => {
-                source.reader = Some(cx.waker().clone());
-                return Poll::Pending;
+                let gone = flow.inlet.as_ref().is_some_and(|inlet| inlet.poll_gone(cx).is_ready());
+                if !gone {
+                    source.reader = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Some(BodyError::Gone.into())
             }
-        })
+        };
+        let Some(Flow { stream, leash, .. }) = source.running.take() else { return Poll::Ready(None) };
+        let Some(problem) = problem else { return Poll::Ready(None) };
+        cut(&self.record, &leash.metrics, &problem);
+        if runs {
+            leash.let_go(None);
+        }
+        drop(stream);
+        Poll::Ready(Some(Err(HandlerError::Stopped)))
     }
 }
 
 impl Drop for Streamed {
     fn drop(&mut self) {
         self.deadline.abort();
-        if let Some((stream, leash)) = lock(&self.source).running.take() {
+        if let Some(Flow { stream, leash, .. }) = lock(&self.source).running.take() {
             leash.let_go(None);
             drop(stream);
         }

@@ -79,6 +79,8 @@ pub(super) async fn serve<E: Engine>(
     });
     let io = TokioIo::new(Tap::new(stream, wire.clone()));
     let mut connection = pin!(protocols.serve_connection(io, service));
+    // Dropped before the connection is.
+    let _end = End(wire.clone());
     let mut look_again = pin!(tokio::time::sleep_until(Instant::now() + limits.head_time));
     let mut next_phase = pin!(app.lifecycle.reached(Phase::Closing));
     let mut closing: Option<Instant> = None;
@@ -123,6 +125,15 @@ pub(super) async fn serve<E: Engine>(
     .await;
     if let Err(closed) = ended {
         closed.report(remote, &app.metrics, app.config.log.access);
+    }
+}
+
+/// Says that a connection is about to be dropped, with whatever is in the middle of being read from it.
+struct End(Arc<Wire>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -1,18 +1,29 @@
 //! A request that reaches the function: its body, its place, its deadline, its reply.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    future::{Future as _, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
-use contract::{Body as Payload, Engine, HandlerError, Invocation, Place, cancel::Canceller};
-use http::{Request, Response, request::Parts};
+use contract::{
+    Body as Payload, BodyError, Engine, HandlerError, Invocation, Place, Reply, cancel::Canceller,
+};
+use http::{HeaderValue, Request, Response, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{
     answer,
-    body::{Outgoing, Streamed},
-    cors, intake,
+    body::{Flow, Outgoing, Streamed},
+    cors,
+    inlet::Inlet,
+    intake,
     problem::Problem,
     router::App,
+    wire::Wire,
 };
 use crate::call::{CallState, Ended, Leash, Outcome, Record, Running};
 
@@ -21,6 +32,7 @@ pub(super) struct Arrival {
     pub(super) record: Arc<Record>,
     pub(super) remote: SocketAddr,
     pub(super) deadline: Instant,
+    pub(super) wire: Arc<Wire>,
 }
 
 /// Answers everything that is not the host's own.
@@ -33,7 +45,7 @@ pub(super) async fn call<E: Engine>(
     if app.config.cors && cors::is_preflight(&head.method, &head.headers) {
         return cors::preflight(&head.headers);
     }
-    let admitted = admit(app, &mut head, body, arrival.deadline).await;
+    let admitted = admit(app, &arrival, &mut head, body).await;
     let result = match admitted {
         Ok(admitted) => run(app, &arrival, head, admitted).await,
         Err(problem) => Err(problem),
@@ -48,27 +60,52 @@ pub(super) async fn call<E: Engine>(
 }
 
 /// What a call needs to run.
-type Admitted = (Payload, Place, Arc<CallState>);
+struct Admitted {
+    payload: Payload,
+    /// The server's end of a streamed payload.
+    inlet: Option<Inlet>,
+    place: Place,
+    state: Arc<CallState>,
+}
 
-/// The body comes first and the place second, so that a client that sends slowly keeps nobody waiting but itself.
+/// A whole body comes first and the place second, so that a client that sends slowly keeps nobody waiting but itself.
+/// A streamed one is read by the call.
 async fn admit<E: Engine>(
     app: &App<E>,
+    arrival: &Arrival,
     head: &mut Parts,
     body: Incoming,
-    deadline: Instant,
 ) -> Result<Admitted, Problem> {
-    let payload = intake::read(body, &mut head.headers, &app.config, deadline).await?;
-    let (place, state) = app.admission.enter(deadline).await.map_err(Problem::Full)?;
-    Ok((payload, place, state))
+    let enter = || async { app.admission.enter(arrival.deadline).await.map_err(Problem::Full) };
+    let (payload, inlet) = match intake::open(body, &head.headers, &app.config, arrival.deadline)? {
+        None => (Payload::Empty, None),
+        Some(source) => {
+            let streams = match app.streams_requests() {
+                Some(streams) => streams,
+                // Early calls wait for the function. Who has got a place knows that it is there.
+                None => enter().await.map(drop).map(|()| app.streams_requests() == Some(true))?,
+            };
+            if streams {
+                intake::describe(&mut head.headers);
+                let (inlet, stream) = Inlet::new(source, arrival.wire.clone());
+                (Payload::Stream(stream), Some(inlet))
+            } else {
+                (intake::whole(source, &mut head.headers).await?, None)
+            }
+        }
+    };
+    let (place, state) = enter().await?;
+    Ok(Admitted { payload, inlet, place, state })
 }
 
 async fn run<E: Engine>(
     app: &App<E>,
     arrival: &Arrival,
     head: Parts,
-    (payload, place, state): Admitted,
+    admitted: Admitted,
 ) -> Result<Response<Outgoing>, Problem> {
-    let Arrival { record, remote, deadline } = arrival;
+    let Arrival { record, remote, deadline, .. } = arrival;
+    let Admitted { payload, inlet, place, state } = admitted;
     let (canceller, cancel) = Canceller::new();
     let leash = Leash {
         canceller,
@@ -92,26 +129,61 @@ async fn run<E: Engine>(
     record.calls_function();
     let engine = app.engine();
     let timeout = app.config.calls.timeout;
-    match Running::new(async move { engine.invoke(invocation).await }, leash, *deadline).await {
-        Ended::TimedOut => {
+    let running = Running::new(async move { engine.invoke(invocation).await }, leash, *deadline);
+    let ended = until_gone(running, inlet.as_ref()).await?;
+    let failure = inlet.as_ref().and_then(Inlet::failure);
+    match (ended, failure) {
+        (Ended::TimedOut, _) => {
+            if inlet.as_ref().is_some_and(Inlet::is_late) {
+                return Err(BodyError::Late(timeout).into());
+            }
             record.ended(Outcome::Failed);
             Err(Problem::TimedOut(timeout))
         }
-        Ended::Replied(Err(error), _) => {
+        // Whatever the function made of a body that is not whole.
+        (Ended::Replied(reply, leash), Some(failure)) => {
+            if let Ok(Reply { body: Payload::Stream(_), .. }) = reply {
+                leash.let_go(None);
+            }
+            Err(failure.into())
+        }
+        (Ended::Replied(Err(error), _), None) => {
             let refused = matches!(error, HandlerError::BadData(_));
             record.ended(if refused { Outcome::Refused } else { Outcome::Failed });
             Err(Problem::Handler(error))
         }
-        Ended::Replied(Ok(mut reply), leash) => {
+        (Ended::Replied(Ok(mut reply), leash), None) => {
+            let mut unread = false;
             let body = match std::mem::take(&mut reply.body) {
-                Payload::Empty => Outgoing::empty(),
-                Payload::Whole(bytes) => bytes.into(),
                 Payload::Stream(stream) => {
-                    let streamed = Streamed::new(stream, leash, record.clone(), timeout, *deadline);
+                    let flow = Flow { stream, leash, inlet };
+                    let streamed = Streamed::new(flow, record.clone(), timeout, *deadline);
                     Outgoing::Streamed(Box::new(streamed))
                 }
+                whole => {
+                    unread = inlet.as_ref().is_some_and(Inlet::ends_connection);
+                    match whole {
+                        Payload::Whole(bytes) => bytes.into(),
+                        _ => Outgoing::empty(),
+                    }
+                }
             };
-            Ok(answer::response(&mut reply, body))
+            let mut response = answer::response(&mut reply, body);
+            if unread {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         }
     }
+}
+
+/// Waits for a call. If its client goes in the middle of the body, the call is let go of.
+async fn until_gone(running: Running, inlet: Option<&Inlet>) -> Result<Ended, BodyError> {
+    let Some(inlet) = inlet else { return Ok(running.await) };
+    let mut running = pin!(running);
+    poll_fn(|cx| match running.as_mut().poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Ok(ended)),
+        Poll::Pending => inlet.poll_gone(cx).map(|()| Err(BodyError::Gone)),
+    })
+    .await
 }

@@ -1,76 +1,60 @@
-//! Reading a request's body, within its limits, before the function is called.
+//! Taking in a request's body: complete before the function is called, or piece by piece while it runs.
 
-use std::{future::poll_fn, pin::Pin};
+use std::future::poll_fn;
 
 use bytes::{Bytes, BytesMut};
-use contract::Body;
+use contract::{Body, BodyError};
 use http::{HeaderMap, HeaderValue, header};
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::{task::coop, time::Instant};
 
-use super::{inflate, problem::Problem};
+use super::{inflate, problem::Problem, source::Source};
 use crate::config::Config;
 
-/// Reads the whole body and undoes its compression. The headers are left saying what the function gets.
-pub(super) async fn read(
-    mut body: Incoming,
-    headers: &mut HeaderMap,
+/// Looks at what the head says of the body. `None` when there is none.
+pub(super) fn open(
+    body: Incoming,
+    headers: &HeaderMap,
     config: &Config,
     deadline: Instant,
-) -> Result<Body, Problem> {
-    let limit = config.wire.body;
+) -> Result<Option<Source>, Problem> {
     if body.is_end_stream() {
-        return Ok(Body::Empty);
+        return Ok(None);
     }
+    let limit = config.wire.body as u64;
     let declared = body.size_hint().exact();
-    if declared.is_some_and(|size| size > limit as u64) {
-        return Err(Problem::BodyTooLarge { declared, limit });
+    if declared.is_some_and(|size| size > limit) {
+        return Err(BodyError::TooLarge { declared, limit }.into());
     }
     let codings = inflate::codings(headers)?;
+    Ok(Some(Source::new(body, codings, config, deadline)))
+}
+
+/// Reads everything. The headers are left saying what the function gets.
+pub(super) async fn whole(mut source: Source, headers: &mut HeaderMap) -> Result<Body, BodyError> {
     let mut read = Collected::default();
-    while let Some(frame) = next(&mut body, config, deadline).await? {
-        // Trailers carry nothing that the contract gives a meaning to.
-        let Ok(data) = frame.into_data() else { continue };
-        if read.len() + data.len() > limit {
-            return Err(Problem::BodyTooLarge { declared: None, limit });
-        }
-        read.push(data);
+    while let Some(piece) = poll_fn(|cx| source.poll(cx)).await.transpose()? {
+        read.push(piece);
+        // Inflating keeps the thread busy: the others on it get their turn.
+        coop::consume_budget().await;
     }
-    let mut bytes = read.finish();
-    if !codings.is_empty() && !bytes.is_empty() {
-        let inflated = tokio::task::spawn_blocking(move || inflate::inflate(bytes, &codings, limit)).await;
-        bytes = inflated
-            .unwrap_or_else(|_| Err(Problem::BadBody("the request body cannot be inflated".to_owned())))?;
+    let bytes = read.finish();
+    if describe(headers) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
-    describe(headers, bytes.len());
     Ok(bytes.into())
 }
 
-/// Makes the headers say what the function gets, where that differs from what was sent.
-fn describe(headers: &mut HeaderMap, length: usize) {
+/// Takes out of the headers what the function will not find in the body. Whether there was any such thing, so that
+/// the length is another one than was sent, or was not sent.
+pub(super) fn describe(headers: &mut HeaderMap) -> bool {
     let inflated = headers.remove(header::CONTENT_ENCODING).is_some();
     let unchunked = headers.remove(header::TRANSFER_ENCODING).is_some();
-    if inflated || unchunked {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if inflated {
+        headers.remove(header::CONTENT_LENGTH);
     }
-}
-
-/// The next piece, unless the client stalls or the deadline comes.
-async fn next(
-    body: &mut Incoming,
-    config: &Config,
-    deadline: Instant,
-) -> Result<Option<Frame<Bytes>>, Problem> {
-    let patience = Instant::now() + config.wire.body_time;
-    let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
-    match timeout_at(deadline.min(patience), frame).await {
-        Ok(frame) => frame
-            .transpose()
-            .map_err(|error| Problem::Malformed(format!("the request body cannot be read: {error}"))),
-        Err(_) if deadline < patience => Err(Problem::BodyLate(config.calls.timeout)),
-        Err(_) => Err(Problem::BodyStalled(config.wire.body_time)),
-    }
+    inflated || unchunked
 }
 
 /// Pieces of a body; a body that comes in one piece is not copied.
@@ -81,10 +65,6 @@ struct Collected {
 }
 
 impl Collected {
-    fn len(&self) -> usize {
-        self.all.as_ref().map_or(self.first.len(), BytesMut::len)
-    }
-
     fn push(&mut self, data: Bytes) {
         match &mut self.all {
             Some(all) => all.extend_from_slice(&data),

@@ -7,11 +7,13 @@ mod connection;
 mod cors;
 mod function;
 mod inflate;
+mod inlet;
 mod intake;
 mod listener;
 mod problem;
 mod router;
 mod service;
+mod source;
 mod strict;
 mod wire;
 

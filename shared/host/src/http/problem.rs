@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::{Failure, HandlerError};
+use contract::{BodyError, Failure, HandlerError};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::Outgoing;
@@ -20,21 +20,10 @@ pub(crate) enum Problem {
     HeadTooLarge(usize, usize),
     /// A method that makes no sense for a function.
     NotAllowed(String),
-    /// The body has more bytes than allowed.
-    BodyTooLarge {
-        /// What the client announced, when it did.
-        declared: Option<u64>,
-        /// What is allowed.
-        limit: usize,
-    },
     /// A content coding the host does not know.
     Coding(String),
-    /// A body that is not what it says it is.
-    BadBody(String),
-    /// The client sent nothing of its body for this long.
-    BodyStalled(Duration),
-    /// The deadline came, this far away, before the client had sent its body.
-    BodyLate(Duration),
+    /// The body does not come to its end.
+    Body(BodyError),
     /// There is no place for the call.
     Full(Full),
     /// The deadline has come; it was this far away.
@@ -43,19 +32,27 @@ pub(crate) enum Problem {
     Handler(HandlerError),
 }
 
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
 impl Problem {
     /// The status that the client gets.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadBody(_) | Self::Handler(HandlerError::BadData(_)) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed(_)
+            | Self::Body(BodyError::Malformed(_) | BodyError::Coding(_) | BodyError::Gone)
+            | Self::Handler(HandlerError::BadData(_)) => StatusCode::BAD_REQUEST,
             Self::UriTooLong(..) => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge(..) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BodyStalled(_) | Self::BodyLate(_) | Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Stalled(_) | BodyError::Late(_)) | Self::TimedOut(_) => {
+                StatusCode::REQUEST_TIMEOUT
+            }
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handler(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -64,37 +61,19 @@ impl Problem {
     /// What the client is told. Of the function's errors it learns nothing, unless `detail` is on.
     pub(crate) fn public(&self, detail: bool) -> String {
         match self {
-            Self::Malformed(what) | Self::NotAllowed(what) | Self::BadBody(what) => what.clone(),
+            Self::Malformed(what) | Self::NotAllowed(what) => what.clone(),
             Self::UriTooLong(size, limit) => {
                 format!("the request target has {size} bytes; allowed: {limit}, a quarter of FUNC_HEADER_MAX")
             }
             Self::HeadTooLarge(size, limit) => {
                 format!("the request head has {size} bytes; allowed: {limit} (FUNC_HEADER_MAX)")
             }
-            Self::BodyTooLarge { declared: Some(size), limit } => {
-                format!(
-                    "the request body has {size} bytes; allowed: {limit} (REQ_MB_LIMIT, FUNC_MEMFILE_MAX)"
-                )
-            }
-            Self::BodyTooLarge { declared: None, limit } => {
-                format!(
-                    "the request body has more than {limit} bytes, which is what is allowed (REQ_MB_LIMIT, FUNC_MEMFILE_MAX)"
-                )
-            }
+            Self::Body(error) => error.to_string(),
             Self::Coding(coding) => {
                 format!(
                     "content coding \"{}\" is not known; allowed: gzip, deflate, br",
                     coding.escape_debug()
                 )
-            }
-            Self::BodyStalled(patience) => {
-                format!(
-                    "nothing of the request body came for {} s (FUNC_BODY_TIMEOUT)",
-                    patience.as_secs_f64()
-                )
-            }
-            Self::BodyLate(timeout) => {
-                format!("the request body did not come within {} s (FUNC_TIMEOUT)", timeout.as_secs_f64())
             }
             Self::Full(Full::Closed) => "the host is shutting down".to_owned(),
             Self::Full(Full::Queue(waiting)) => {
@@ -118,16 +97,18 @@ impl Problem {
         }
     }
 
-    /// Why the request never reached the function, if it did not.
+    /// Why the client is to blame, or nobody, and not the function.
     pub(crate) fn rejected(&self) -> Option<Rejected> {
         match self {
-            Self::Malformed(_) | Self::NotAllowed(_) => Some(Rejected::Malformed),
+            Self::Malformed(_)
+            | Self::NotAllowed(_)
+            | Self::Body(BodyError::Malformed(_) | BodyError::Gone) => Some(Rejected::Malformed),
             Self::UriTooLong(..) | Self::HeadTooLarge(..) => Some(Rejected::HeadTooLarge),
-            Self::BodyTooLarge { .. } => Some(Rejected::BodyTooLarge),
-            Self::Coding(_) | Self::BadBody(_) | Self::Handler(HandlerError::BadData(_)) => {
+            Self::Body(BodyError::TooLarge { .. }) => Some(Rejected::BodyTooLarge),
+            Self::Coding(_) | Self::Body(BodyError::Coding(_)) | Self::Handler(HandlerError::BadData(_)) => {
                 Some(Rejected::BadBody)
             }
-            Self::BodyStalled(_) | Self::BodyLate(_) => Some(Rejected::SlowClient),
+            Self::Body(BodyError::Stalled(_) | BodyError::Late(_)) => Some(Rejected::SlowClient),
             Self::Full(Full::Queue(_)) => Some(Rejected::QueueFull),
             Self::Full(Full::Waited(_)) => Some(Rejected::QueueWait),
             Self::Full(Full::Closed) => Some(Rejected::Closing),
@@ -143,10 +124,8 @@ impl Problem {
                 | Self::UriTooLong(..)
                 | Self::HeadTooLarge(..)
                 | Self::NotAllowed(_)
-                | Self::BodyTooLarge { .. }
                 | Self::Coding(_)
-                | Self::BodyStalled(_)
-                | Self::BodyLate(_)
+                | Self::Body(_)
         )
     }
 

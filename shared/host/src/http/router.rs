@@ -48,6 +48,11 @@ impl<E: Engine> App<E> {
         self.lifecycle.ready();
     }
 
+    /// Whether the function takes bodies as they come; not known before it is loaded.
+    pub(super) fn streams_requests(&self) -> Option<bool> {
+        self.engine.get().map(|engine| engine.streams_requests())
+    }
+
     /// Only those who hold a place ask, and there are no places before the function is loaded.
     pub(super) fn engine(&self) -> Arc<E> {
         match self.engine.get() {

@@ -64,7 +64,7 @@ impl<E: Engine> Front<E> {
             }
             Ok(()) => {
                 let deadline = arrived + app.config.calls.timeout;
-                let arrival = Arrival { record: record.clone(), remote, deadline };
+                let arrival = Arrival { record: record.clone(), remote, deadline, wire: wire.clone() };
                 function::call(app, arrival, request).await
             }
         };

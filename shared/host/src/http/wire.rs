@@ -5,7 +5,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -47,6 +50,10 @@ pub(super) struct Wire {
     had_request: AtomicBool,
     http2: AtomicBool,
     closing: AtomicBool,
+    /// A request's body has not been read to its end.
+    unread: AtomicBool,
+    /// The connection is about to be dropped.
+    over: AtomicBool,
     idle_since: AtomicU64,
     head_since: AtomicU64,
     /// The socket takes nothing more.
@@ -77,6 +84,8 @@ impl Wire {
             had_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             blocked_since: AtomicU64::new(NEVER),
@@ -91,6 +100,7 @@ impl Wire {
     pub(super) fn begin_request(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
         self.had_request.store(true, Relaxed);
+        self.unread.store(false, Relaxed);
         self.head_since.store(NEVER, Relaxed);
         Busy(self.clone())
     }
@@ -120,6 +130,21 @@ impl Wire {
     /// The answer that is being sent is the connection's last.
     pub(super) fn expect_close(&self) {
         self.closing.store(true, Relaxed);
+    }
+
+    /// The answer that is being sent is to a request whose body nobody will read to its end.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    /// Nothing more will come from the connection, whatever its parser is in the middle of.
+    pub(super) fn end(&self) {
+        self.over.store(true, Release);
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Acquire)
     }
 
     /// Whether the connection has outstayed a limit, else when to look again.
@@ -172,7 +197,7 @@ impl Wire {
 
     /// Whether input may be left unread when the connection is closed.
     fn may_have_unread_input(&self) -> bool {
-        self.closing.load(Relaxed) || self.head_since.load(Relaxed) != NEVER
+        self.closing.load(Relaxed) || self.unread.load(Relaxed) || self.head_since.load(Relaxed) != NEVER
     }
 }
 

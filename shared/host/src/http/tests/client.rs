@@ -72,7 +72,7 @@ impl Client {
 
     /// Reads a response; `None` when the connection was closed before it, or cut off before its end.
     pub(super) async fn try_answer(&mut self, method: &str) -> Option<Answer> {
-        let head = String::from_utf8(self.until(b"\r\n\r\n").await?).unwrap();
+        let head = self.head().await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let mut answer = Answer { status, head, body: String::new() };
         if method == "HEAD" || status < 200 || status == 204 {
@@ -85,6 +85,11 @@ impl Client {
         };
         answer.body = String::from_utf8(body).unwrap();
         Some(answer)
+    }
+
+    /// Reads the head of a response; `None` when the connection was closed before it.
+    pub(super) async fn head(&mut self) -> Option<String> {
+        Some(String::from_utf8(self.until(b"\r\n\r\n").await?).unwrap())
     }
 
     async fn chunks(&mut self) -> Option<Vec<u8>> {

@@ -1,16 +1,20 @@
 //! HTTP/2 with prior knowledge, on the port that also speaks HTTP/1.1.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use contract::CancelReason;
+use contract::{BodyError, CancelReason};
+use futures_util::StreamExt;
 use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Bytes, client::conn::http2};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Bytes, Frame},
+    client::conn::http2,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use testkit::Seen;
-use tokio::{io::AsyncWriteExt, task::JoinHandle};
+use tokio::{io::AsyncWriteExt, sync::mpsc, task::JoinHandle};
 
-use super::{TestHost, host};
+use super::{TestHost, host, streaming};
 use crate::lifecycle::Phase;
 
 struct Connection {
@@ -80,6 +84,71 @@ async fn answers_that_must_not_have_a_body_have_none() {
         assert_eq!((head.status.as_u16(), body.as_str()), (status, ""), "{method} {path}");
     }
     assert_eq!(connection.send(request("GET", "/", "")).await.1, "hello");
+}
+
+/// A body that is sent as the test goes on.
+fn growing() -> (mpsc::UnboundedSender<Bytes>, UnsyncBoxBody<Bytes, Infallible>) {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<Bytes>();
+    let pieces = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+    (sender, StreamBody::new(pieces.map(|piece| Ok(Frame::data(piece)))).boxed_unsync())
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_are_streamed_both_ways() {
+    let host = streaming(&[("REQ_MB_LIMIT", "100")]);
+    let io = TokioIo::new(host.pipe(64 * 1024));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let _connection = tokio::spawn(connection);
+    let (pieces, body) = growing();
+    let request = |path: &str, body| Request::post(format!("http://test{path}")).body(body).unwrap();
+    let answer = sender.send_request(request("/echo", body)).await.unwrap();
+    let mut answer = answer.into_body();
+    for piece in ["one", "two"] {
+        pieces.send(piece.into()).unwrap();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+    }
+    drop(pieces);
+    assert_eq!(answer.collect().await.unwrap().to_bytes(), "");
+
+    // A function that reads nothing stops this request, and no other on the connection.
+    let (pieces, body) = growing();
+    for _ in 0..100 {
+        pieces.send(vec![b'a'; 100_000].into()).unwrap();
+    }
+    let mut late = sender.clone();
+    let unread = tokio::spawn(late.send_request(request("/read-later", body)));
+    host.engine.until(&Seen::Called("/read-later".to_owned())).await;
+    let (_, body) = growing();
+    assert_eq!(sender.send_request(request("/", body)).await.unwrap().status(), 200);
+    drop(pieces);
+    host.engine.release();
+    assert_eq!(
+        unread.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes(),
+        "read 10000000"
+    );
+
+    // A stream that is reset has lost its client.
+    let (pieces, body) = growing();
+    let reset = tokio::spawn(sender.send_request(request("/read-and-hang", body)));
+    pieces.send("abcde".into()).unwrap();
+    host.engine.until(&Seen::Piece(5)).await;
+    reset.abort();
+    host.engine.until(&Seen::BodyFailed(BodyError::Gone)).await;
+    host.engine.until(&Seen::Cancelled(CancelReason::ClientGone)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_over_the_limit_is_refused() {
+    let host = streaming(&[]);
+    let io = TokioIo::new(host.pipe(64 * 1024));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let _connection = tokio::spawn(connection);
+    let (pieces, body) = growing();
+    for _ in 0..11 {
+        pieces.send(vec![b'a'; 100_000].into()).unwrap();
+    }
+    let answer = sender.send_request(Request::post("http://test/read").body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 413);
 }
 
 /// A client whose window is closed takes nothing of an answer, and keeps the connection alive all the same.

@@ -2,14 +2,17 @@
 
 use std::io::Write;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+};
 use testkit::Seen;
 
-use super::host;
+use super::{host, streaming};
 
 const MIB: usize = 1_048_576;
 
-fn gzip(data: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
@@ -78,6 +81,51 @@ async fn what_counts_of_a_compressed_body_is_its_inflated_size() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_coding_is_undone() {
+    let data = b"some data, some data".repeat(5000);
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+    zlib.write_all(&data).unwrap();
+    let mut bare = DeflateEncoder::new(Vec::new(), Compression::best());
+    bare.write_all(&data).unwrap();
+    let mut br = Vec::new();
+    brotli::CompressorWriter::new(&mut br, 4096, 5, 20).write_all(&data).unwrap();
+    let members = [gzip(&data[..1000]), gzip(&data[1000..])].concat();
+    let zlib = zlib.finish().unwrap();
+    let followed = [&zlib[..], b"what follows the end"].concat();
+    for (coding, body) in [
+        ("gzip", gzip(&data)),
+        ("gzip", members),
+        ("deflate", zlib),
+        ("deflate", followed),
+        ("deflate", bare.finish().unwrap()),
+        ("br", br),
+        ("identity", data.clone()),
+        ("gzip, gzip", gzip(&gzip(&data))),
+        ("deflate", Vec::new()),
+    ] {
+        for host in [host(&[]), streaming(&[])] {
+            let mut client = host.connect();
+            let answer = client.post("/echo", &format!("Content-Encoding: {coding}\r\n"), &body).await;
+            let expected = if body.is_empty() { &[] } else { &data[..] };
+            assert_eq!(answer.status, 200, "{coding}: {}", answer.body);
+            assert!(answer.body.as_bytes() == expected, "{coding}: {} bytes", answer.body.len());
+            assert_eq!(client.get("/").await.status, 200, "{coding}: the connection can be used again");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bomb_is_refused_at_the_limit() {
+    let bomb = gzip(&gzip(&vec![0; 100 * MIB]));
+    assert!(bomb.len() < 2000);
+    for host in [host(&[]), streaming(&[])] {
+        let refused = host.connect().post("/read", "Content-Encoding: gzip, gzip\r\n", &bomb).await;
+        assert_eq!(refused.status, 413);
+        assert!(refused.body.starts_with("the request body has more than 1048576 bytes"), "{}", refused.body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_headers_say_what_the_function_gets() {
     let host = host(&[]);
     let mut client = host.connect();
@@ -91,13 +139,23 @@ async fn the_headers_say_what_the_function_gets() {
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_cannot_be_inflated_are_refused() {
-    let host = host(&[]);
-    let broken = host.connect().post("/echo", "Content-Encoding: gzip\r\n", "not gzip").await;
-    assert_eq!(broken.status, 400);
-    assert!(broken.body.starts_with("the request body cannot be inflated: "), "{}", broken.body);
-    let unknown = host.connect().post("/echo", "Content-Encoding: zstd\r\n", "data").await;
-    assert_eq!(unknown.status, 415);
-    assert_eq!(host.metric("funchost_rejected_total{reason=\"bad_body\"}"), Some(2.0));
+    for host in [host(&[]), streaming(&[])] {
+        let half = &gzip(b"some text")[..15];
+        for (coding, body) in [
+            ("gzip", &b"plain text"[..]),
+            ("deflate", b"truly"),
+            ("br", b"plain text, truly"),
+            ("gzip", half),
+        ] {
+            let coding = format!("Content-Encoding: {coding}\r\n");
+            let broken = host.connect().post("/read", &coding, body).await;
+            assert_eq!(broken.status, 400, "{coding}");
+            assert!(broken.body.starts_with("the request body cannot be inflated: "), "{}", broken.body);
+        }
+        let unknown = host.connect().post("/read", "Content-Encoding: zstd\r\n", "data").await;
+        assert_eq!(unknown.status, 415);
+        assert_eq!(host.metric("funchost_rejected_total{reason=\"bad_body\"}"), Some(5.0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

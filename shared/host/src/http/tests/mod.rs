@@ -7,6 +7,7 @@ mod http2;
 mod limits;
 mod slow;
 mod strict;
+mod uploads;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -31,7 +32,14 @@ fn host(variables: &[(&'static str, &'static str)]) -> TestHost {
     host
 }
 
-/// A host that has not.
+/// A host whose function takes bodies as they come.
+fn streaming(variables: &[(&'static str, &'static str)]) -> TestHost {
+    let host = TestHost { engine: FakeEngine::that_streams_requests(), ..loading(variables) };
+    host.load();
+    host
+}
+
+/// A host that has not loaded its function.
 fn loading(variables: &[(&'static str, &'static str)]) -> TestHost {
     let mut all =
         BTreeMap::from([("MOD_NAME", "fake"), ("FUNC_HANDLER", "handler"), ("FUNC_ACCESS_LOG", "off")]);
