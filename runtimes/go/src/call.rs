@@ -9,9 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, Failure, HandlerError, Place, Reply};
+use contract::{Body, BodyStream, Failure, HandlerError, Place, Reply};
 
-use crate::{batch::ENDED, convert};
+use crate::{batch::ENDED, convert, upload::Upload};
 
 /// Bytes of a streamed body that may wait for the client before the function is made to wait.
 const FULL: usize = 256 << 10;
@@ -48,7 +48,11 @@ pub(crate) enum Next {
 }
 
 #[derive(Debug)]
-pub(crate) struct Call(Mutex<State>);
+pub(crate) struct Call {
+    state: Mutex<State>,
+    /// The request's body, if that is streamed.
+    pub(crate) upload: Upload,
+}
 
 #[derive(Debug)]
 struct State {
@@ -69,8 +73,8 @@ struct State {
 }
 
 impl Call {
-    pub(crate) fn new(place: Place) -> Self {
-        Self(Mutex::new(State {
+    pub(crate) fn new(place: Place, upload: Option<BodyStream>) -> Self {
+        let state = State {
             place: Some(place),
             waker: None,
             arrived: None,
@@ -80,11 +84,12 @@ impl Call {
             full: false,
             unread: false,
             over: None,
-        }))
+        };
+        Self { state: Mutex::new(state), upload: Upload::new(upload) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The handler is done, and all there is to know has been sent.
@@ -101,7 +106,7 @@ impl Call {
         });
         let mut state = self.state();
         state.arrived = Some(reply);
-        Self::finish(state, Ok(()));
+        self.finish(state, Ok(()));
     }
 
     pub(crate) fn begin(&self, status: u32, headers: &[u8], media: &[u8]) {
@@ -128,24 +133,25 @@ impl Call {
     }
 
     pub(crate) fn end(&self) {
-        Self::finish(self.state(), Ok(()));
+        self.finish(self.state(), Ok(()));
     }
 
     pub(crate) fn fail(&self, failure: Failure) {
         let mut state = self.state();
         if state.begun {
-            Self::finish(state, Err(HandlerError::Raised(failure)));
+            self.finish(state, Err(HandlerError::Raised(failure)));
         } else {
             state.arrived = Some(Err(HandlerError::Raised(failure)));
-            Self::finish(state, Ok(()));
+            self.finish(state, Ok(()));
         }
     }
 
-    fn finish(mut state: MutexGuard<'_, State>, result: Result<(), HandlerError>) {
+    fn finish(&self, mut state: MutexGuard<'_, State>, result: Result<(), HandlerError>) {
         state.over = Some(result);
         let place = state.place.take();
         let waker = state.waker.take();
         drop(state);
+        self.upload.close();
         // Given back first: whoever is woken finds the call no longer counted as running.
         drop(place);
         if let Some(waker) = waker {
@@ -218,7 +224,7 @@ mod tests {
     use super::*;
 
     fn call() -> Call {
-        Call::new(Place::new(()))
+        Call::new(Place::new(()), None)
     }
 
     fn cx() -> Context<'static> {
@@ -244,7 +250,7 @@ mod tests {
             }
         }
         let given_back = std::sync::Arc::default();
-        let call = Call::new(Place::new(Held(std::sync::Arc::clone(&given_back))));
+        let call = Call::new(Place::new(Held(std::sync::Arc::clone(&given_back))), None);
         let waker = Waker::from(std::sync::Arc::new(Woken(given_back.clone())));
         assert!(call.poll_arrived(&Context::from_waker(&waker)).is_pending());
         call.reply(200, b"", b"", b"done");

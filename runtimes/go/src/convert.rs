@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use contract::{Context, HandlerError, Invocation, Reply};
+use contract::{BodyError, Context, HandlerError, Invocation, Reply};
 use http::{HeaderValue, Version, header, uri::Authority};
 
 /// A request without its body, as `funchost_call.head` describes it.
@@ -126,6 +126,17 @@ fn media_type(media: &[u8]) -> Result<HeaderValue, HandlerError> {
         Some(common) => Ok(HeaderValue::from_static(common)),
         None => HeaderValue::from_bytes(media)
             .map_err(|_| HandlerError::Lost("the plugin sent a media type that is not one".to_owned())),
+    }
+}
+
+/// Why a request's body does not come to its end, as `funchost_failure` has it: the kind, and the limit if it is about
+/// one.
+pub(crate) fn body_failure(error: &HandlerError) -> (u32, u64) {
+    match error {
+        HandlerError::Body(BodyError::TooLarge { limit, .. }) => (1, *limit),
+        HandlerError::Body(BodyError::Gone) => (2, 0),
+        HandlerError::Body(BodyError::Stalled(_) | BodyError::Late(_)) => (3, 0),
+        _ => (4, 0),
     }
 }
 

@@ -6,13 +6,12 @@ use std::{
     task::{self, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use contract::{
     Body, CancelReason, Cancelled, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError,
     Reply, env,
 };
 use futures_core::Stream;
-use futures_util::TryStreamExt as _;
 
 use crate::{
     batch::{ENDED, Turn},
@@ -79,18 +78,20 @@ impl Engine for GoEngine {
         convert::runtime_version(&self.plugin.go_version)
     }
 
+    fn streams_requests(&self) -> bool {
+        self.plugin.streams
+    }
+
     async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
         let head = convert::head(&call);
         let Invocation { body, cancel, place, deadline, .. } = call;
-        let body = match body {
-            Body::Empty => Bytes::new(),
-            Body::Whole(bytes) => bytes,
-            // The event's data is the whole body, whatever else reads it.
-            Body::Stream(pieces) => pieces.try_fold(BytesMut::new(), join).await?.freeze(),
+        let (body, upload) = match body {
+            Body::Stream(upload) if self.plugin.streams => (None, Some(upload)),
+            body => (Some(body.whole()?), None),
         };
         ENDED.start();
-        let mut link =
-            Link { handle: self.plugin.submit(head, body, deadline, Call::new(place)), cancel, told: false };
+        let handle = self.plugin.submit(head, body, deadline, Call::new(place, upload));
+        let mut link = Link { handle, cancel, told: false };
         if let Some(turn) = Turn::take(&self.plugin) {
             turn.come().await;
         }
@@ -102,11 +103,6 @@ impl Engine for GoEngine {
             }
         }
     }
-}
-
-async fn join(mut whole: BytesMut, piece: Bytes) -> Result<BytesMut, HandlerError> {
-    whole.extend_from_slice(&piece);
-    Ok(whole)
 }
 
 /// A call that the plugin has, and the server's word that nobody waits for it any more.

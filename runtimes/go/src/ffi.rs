@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst},
     },
+    task::{Context, Wake, Waker},
     time::Instant,
 };
 
@@ -19,16 +20,19 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
 use crate::{
     batch::ENDED,
     call::{Call, Verdict},
+    convert,
     error::OpenError,
     signals,
+    upload::Read,
 };
 
 /// `FUNCHOST_ABI`
-pub(crate) const ABI: u32 = 1;
+pub(crate) const ABI: u32 = 2;
 
 const INVOKE: u32 = 1;
 const CANCEL: u32 = 2;
 const ROOM: u32 = 4;
+const BODY: u32 = 8;
 
 /// `funchost_bytes`
 #[repr(C)]
@@ -61,6 +65,14 @@ impl RawBytes {
     }
 }
 
+/// `funchost_failure`
+#[repr(C)]
+struct RawFailure {
+    kind: u32,
+    limit: u64,
+    text: RawBytes,
+}
+
 /// `funchost_call`
 #[repr(C)]
 struct Shared {
@@ -70,6 +82,7 @@ struct Shared {
     deadline: i64,
     head: RawBytes,
     body: RawBytes,
+    streamed: u32,
 }
 
 /// A `funchost_call` with what the host keeps beside it. The plugin sees the first field only.
@@ -80,6 +93,7 @@ struct Entry {
     /// What `shared.head` and `shared.body` point to.
     _head: Vec<u8>,
     _body: Bytes,
+    queue: &'static Queue,
 }
 
 // SAFETY: the raw pointers in `shared` point to heap memory that the entry itself owns and that nobody changes;
@@ -87,6 +101,18 @@ struct Entry {
 unsafe impl Send for Entry {}
 // SAFETY: as above; what changes in `shared` is atomic, and the rest is Sync.
 unsafe impl Sync for Entry {}
+
+/// Wakes the plugin, which has asked for more of the body than was there.
+impl Wake for Entry {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.queue.post(self, BODY);
+        self.queue.wake();
+    }
+}
 
 /// `funchost_queue`
 #[repr(C)]
@@ -152,6 +178,8 @@ struct Host {
     chunk: unsafe extern "C" fn(*const Shared, RawBytes) -> u32,
     end: unsafe extern "C" fn(*const Shared),
     fail: unsafe extern "C" fn(*const Shared, RawBytes, RawBytes, RawBytes),
+    read: unsafe extern "C" fn(*const Shared, *mut u8, u64) -> i64,
+    failure: unsafe extern "C" fn(*const Shared, *mut RawFailure),
     release: unsafe extern "C" fn(*const Shared),
     collect: extern "C" fn(),
     flush: extern "C" fn(),
@@ -162,6 +190,7 @@ struct Host {
 struct About {
     handler: RawBytes,
     go_version: RawBytes,
+    streams: u32,
 }
 
 /// What the plugin is told when it starts.
@@ -189,6 +218,8 @@ pub(crate) struct Plugin {
     pub(crate) handler: String,
     /// As in `go1.26.1`.
     pub(crate) go_version: String,
+    /// The handler takes bodies as they come.
+    pub(crate) streams: bool,
 }
 
 impl Plugin {
@@ -231,11 +262,13 @@ impl Plugin {
             chunk,
             end,
             fail,
+            read,
+            failure,
             release,
             collect,
             flush,
         }));
-        let mut about = About { handler: RawBytes::of(&[]), go_version: RawBytes::of(&[]) };
+        let mut about = About { handler: RawBytes::of(&[]), go_version: RawBytes::of(&[]), streams: 0 };
         // SAFETY: `host` and `queue` live for ever; the texts are copied before the call returns; `about` is ours to
         // have filled.
         unsafe { begin(host, &raw mut about) };
@@ -244,11 +277,14 @@ impl Plugin {
         let handler = unsafe { about.handler.text() };
         // SAFETY: as above.
         let go_version = unsafe { about.go_version.text() };
-        Ok(Self { queue, started, handler, go_version })
+        Ok(Self { queue, started, handler, go_version, streams: about.streams != 0 })
     }
 
-    /// Puts a call into the queue; [`wake`](Self::wake) is due afterwards. `head` is as funchost.h describes it.
-    pub(crate) fn submit(&self, head: Vec<u8>, body: Bytes, deadline: Instant, call: Call) -> Handle {
+    /// Puts a call into the queue; [`wake`](Self::wake) is due afterwards. `head` is as funchost.h describes it; no
+    /// `body` means that the call has one to read.
+    pub(crate) fn submit(&self, head: Vec<u8>, body: Option<Bytes>, deadline: Instant, call: Call) -> Handle {
+        let streamed = u32::from(body.is_none());
+        let body = body.unwrap_or_default();
         let after_start = deadline.saturating_duration_since(self.started);
         let entry = Arc::new(Entry {
             shared: Shared {
@@ -258,10 +294,12 @@ impl Plugin {
                 deadline: i64::try_from(after_start.as_nanos()).unwrap_or(i64::MAX),
                 head: RawBytes::of(&head),
                 body: RawBytes::of(&body),
+                streamed,
             },
             call,
             _head: head,
             _body: body,
+            queue: self.queue,
         });
         self.queue.post(&entry, INVOKE);
         Handle { entry, queue: self.queue }
@@ -369,6 +407,33 @@ unsafe extern "C" fn fail(call: *const Shared, kind: RawBytes, message: RawBytes
     // SAFETY: the plugin's promise.
     let stack = unsafe { stack.text() };
     entry.call.fail(Failure { kind, message, stack });
+}
+
+unsafe extern "C" fn read(call: *const Shared, into: *mut u8, len: u64) -> i64 {
+    let entry = call.cast::<Entry>();
+    // SAFETY: the plugin's promise; the pointer came from an `Arc`.
+    unsafe { Arc::increment_strong_count(entry) };
+    // SAFETY: this is the reference that was just made.
+    let entry = unsafe { Arc::from_raw(entry) };
+    // SAFETY: the plugin's promise: room for so many bytes, which nobody else uses before the function returns.
+    let into = unsafe { std::slice::from_raw_parts_mut(into, len as usize) };
+    let waker = Waker::from(entry.clone());
+    match entry.call.upload.read(into, &mut Context::from_waker(&waker)) {
+        Read::Bytes(read) => read as i64,
+        Read::NoneYet => 0,
+        Read::End => -1,
+        Read::Broken => -2,
+    }
+}
+
+unsafe extern "C" fn failure(call: *const Shared, why: *mut RawFailure) {
+    // SAFETY: the plugin's promise; the entry begins with what the pointer points to.
+    let entry = unsafe { &*call.cast::<Entry>() };
+    let Some(failed) = entry.call.upload.failure() else { return };
+    let (kind, limit) = convert::body_failure(&failed.error);
+    let told = RawFailure { kind, limit, text: RawBytes::of(failed.text.as_bytes()) };
+    // SAFETY: the plugin's promise: it points to one of these.
+    unsafe { why.write(told) };
 }
 
 unsafe extern "C" fn release(call: *const Shared) {

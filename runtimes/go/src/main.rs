@@ -11,6 +11,7 @@ mod ffi;
 mod signals {
     pub(crate) mod ffi;
 }
+mod upload;
 
 use std::process::ExitCode;
 

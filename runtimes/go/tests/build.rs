@@ -184,7 +184,14 @@ fn a_handler_that_does_not_fit_is_explained_in_one_sentence() {
          func Wrong(\n\ta, b string,\n) string {\n\treturn \"\"\n}\n\n\
          func Generic[T any](e f.Event, c f.Context) (string, error) { return \"\", nil }\n",
     );
-    let candidates = "Functions that can be handlers: Handler (hello.go:5), Another (more.go:5)";
+    let mount = mount.file(
+        "plain.go",
+        "package kubeless\n\nimport web \"net/http\"\n\n\
+         func Plain(w web.ResponseWriter, r *web.Request) {}\n\n\
+         func Almost(w web.ResponseWriter, r web.Request) {}\n",
+    );
+    let candidates =
+        "Functions that can be handlers: Handler (hello.go:5), Another (more.go:5), Plain (plain.go:5)";
     for (handler, problem) in [
         ("Nothing", "there is no function Nothing in package kubeless"),
         (
@@ -194,7 +201,8 @@ fn a_handler_that_does_not_fit_is_explained_in_one_sentence() {
         (
             "Wrong",
             "the handler Wrong (more.go:9) is a func(a, b string) string: a handler is a \
-             func(functions.Event, functions.Context) (string, error)",
+             func(functions.Event, functions.Context) (string, error) or a \
+             func(http.ResponseWriter, *http.Request)",
         ),
     ] {
         let (code, said) = refused(&support::builder(mount.path(), handler));

@@ -121,18 +121,6 @@ fn receive(client: &Client, name: &str) -> String {
     client.get(&format!("/receive?name={name}")).text()
 }
 
-/// Waits until a metric has a value; every look is a request, so nothing spins.
-fn metric(client: &Client, line: &str) {
-    let deadline = std::time::Instant::now() + testkit::process::PATIENCE;
-    loop {
-        let metrics = client.get("/metrics").text();
-        if metrics.lines().any(|found| found == line) {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "no {line:?} in\n{metrics}");
-    }
-}
-
 #[test]
 fn flushed_pieces_arrive_before_the_function_goes_on() {
     let (_host, client) = start();
@@ -158,7 +146,7 @@ fn an_error_half_way_cuts_the_response_off() {
     let rest = stream.rest();
     assert!(rest.is_err(), "a client must see that the response is not whole: {rest:?}");
     host.wait_for_line("half-way");
-    metric(&client, "function_failures_total{method=\"GET\"} 1");
+    support::metric(&client, "function_failures_total{method=\"GET\"} 1");
 }
 
 #[test]
@@ -177,7 +165,7 @@ fn a_client_that_reads_slowly_makes_the_function_wait_and_not_the_memory_grow() 
     assert!(grown < 32 << 20, "{grown} bytes more are resident");
     drop(stream);
     assert_eq!(receive(&client, "a"), "the client closed the connection, the client closed the connection");
-    metric(&client, "funchost_calls_in_flight 0");
+    support::metric(&client, "funchost_calls_in_flight 0");
 }
 
 #[test]
@@ -198,9 +186,9 @@ fn the_context_ends_at_the_deadline() {
     assert_eq!(answer.status, 408);
     assert!(answer.took.as_secs_f64() >= 0.3, "{:?}", answer.took);
     assert_eq!(receive(&client, "a"), "context deadline exceeded, context deadline exceeded");
-    metric(&client, "funchost_calls_in_flight 0");
-    metric(&client, "funchost_cancelled_total{reason=\"deadline\"} 1");
-    metric(&client, "funchost_calls_stuck 0");
+    support::metric(&client, "funchost_calls_in_flight 0");
+    support::metric(&client, "funchost_cancelled_total{reason=\"deadline\"} 1");
+    support::metric(&client, "funchost_calls_stuck 0");
 }
 
 #[test]
@@ -213,10 +201,10 @@ fn the_deadline_can_be_asked_for() {
 fn the_context_ends_when_the_client_leaves() {
     let (host, client) = start();
     let connection = client.connect().send("GET /wait?name=a HTTP/1.1\r\nHost: x\r\n\r\n");
-    metric(&client, "funchost_calls_in_flight 1");
+    support::metric(&client, "funchost_calls_in_flight 1");
     drop(connection);
     assert_eq!(receive(&client, "a"), "context canceled, the client closed the connection");
-    metric(&client, "funchost_cancelled_total{reason=\"client_gone\"} 1");
+    support::metric(&client, "funchost_cancelled_total{reason=\"client_gone\"} 1");
     drop(host);
 }
 
@@ -233,7 +221,7 @@ fn a_deadline_in_the_middle_of_a_stream_cuts_it_off() {
     };
     assert_ne!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     assert_eq!(receive(&client, "a"), "context deadline exceeded, context deadline exceeded");
-    metric(&client, "funchost_calls_in_flight 0");
+    support::metric(&client, "funchost_calls_in_flight 0");
 }
 
 #[test]
@@ -241,11 +229,11 @@ fn a_handler_that_ignores_its_deadline_keeps_its_place_and_is_counted_until_it_r
     let host = launch().env("FUNC_TIMEOUT", "0.2").env("FUNC_CONCURRENCY", "2").start();
     let client = host.client();
     assert_eq!(client.get("/ignore?name=a").status, 408);
-    metric(&client, "funchost_calls_stuck 1");
-    metric(&client, "funchost_calls_in_flight 1");
+    support::metric(&client, "funchost_calls_stuck 1");
+    support::metric(&client, "funchost_calls_in_flight 1");
     send(&client, "a", "go");
-    metric(&client, "funchost_calls_stuck 0");
-    metric(&client, "funchost_calls_in_flight 0");
+    support::metric(&client, "funchost_calls_stuck 0");
+    support::metric(&client, "funchost_calls_in_flight 0");
     // What it returned at last goes nowhere, least of all into another call's answer.
     assert_eq!(client.get("/written").text(), "0");
 }

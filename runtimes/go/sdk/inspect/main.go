@@ -50,7 +50,7 @@ func main() {
 				Name:  declared.Name.Name,
 				Form:  strings.Join(strings.Fields(form.String()), " "),
 				Place: fmt.Sprintf("%s:%d", name, files.Position(declared.Pos()).Line),
-				Fits:  fits(declared.Type, qualifier(file)),
+				Fits:  fits(declared.Type, file),
 			})
 		}
 	}
@@ -60,23 +60,31 @@ func main() {
 	}
 }
 
-// qualifier is what the file calls the package that declares Event and Context; "." when it needs no name.
-func qualifier(file *ast.File) string {
+// qualifier is what the file calls an imported package; "." when it needs no name.
+func qualifier(file *ast.File, wanted, name string) string {
 	for _, imported := range file.Imports {
-		if path, err := strconv.Unquote(imported.Path.Value); err == nil && path == functionsPackage {
+		if path, err := strconv.Unquote(imported.Path.Value); err == nil && path == wanted {
 			if imported.Name != nil {
 				return imported.Name.Name
 			}
-			return "functions"
+			return name
 		}
 	}
 	return ""
 }
 
-func fits(form *ast.FuncType, qualifier string) bool {
+func fits(form *ast.FuncType, file *ast.File) bool {
 	parameters, results := types(form.Params), types(form.Results)
-	return form.TypeParams == nil && len(parameters) == 2 && len(results) == 2 &&
-		isOf(parameters[0], qualifier, "Event") && isOf(parameters[1], qualifier, "Context") &&
+	if form.TypeParams != nil || len(parameters) != 2 {
+		return false
+	}
+	functions, http := qualifier(file, functionsPackage, "functions"), qualifier(file, "net/http", "http")
+	if len(results) == 0 {
+		request, isPointer := parameters[1].(*ast.StarExpr)
+		return isPointer && isOf(parameters[0], http, "ResponseWriter") && isOf(request.X, http, "Request")
+	}
+	return len(results) == 2 &&
+		isOf(parameters[0], functions, "Event") && isOf(parameters[1], functions, "Context") &&
 		isOf(results[0], ".", "string") && isOf(results[1], ".", "error")
 }
 

@@ -17,6 +17,10 @@ package plugin
 #cgo nocallback funchost_end
 #cgo noescape funchost_fail
 #cgo nocallback funchost_fail
+#cgo noescape funchost_read
+#cgo nocallback funchost_read
+#cgo noescape funchost_why
+#cgo nocallback funchost_why
 #cgo nocallback funchost_release
 #cgo nocallback funchost_collect
 #cgo nocallback funchost_flush
@@ -35,17 +39,18 @@ import (
 	"github.com/kubeless/kubeless/pkg/functions"
 )
 
-// Handler is the form of a Kubeless function.
-type Handler = func(functions.Event, functions.Context) (string, error)
-
+// registered is the handler that calls go to.
 var registered struct {
-	name    string
-	handler Handler
+	name string
+	// Whether it takes bodies as they come.
+	streams bool
+	handle  handle
 }
 
 // Register names the handler that calls go to. The generated package main does so in its init function.
-func Register(name string, handler Handler) {
-	registered.name, registered.handler = name, handler
+func Register[H Handler](name string, handler H) {
+	registered.name = name
+	registered.handle, registered.streams = adapt(handler)
 }
 
 //export funchost_start
@@ -53,6 +58,9 @@ func funchost_start(host *C.funchost_host, about *C.funchost_plugin) {
 	C.funchost_the_host = host
 	about.handler = forever(registered.name)
 	about.go_version = forever(runtime.Version())
+	if registered.streams {
+		about.streams = 1
+	}
 
 	if cpus := int(host.cpus); cpus > 0 && cpus < runtime.NumCPU() && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(cpus)
@@ -77,7 +85,7 @@ func funchost_start(host *C.funchost_host, about *C.funchost_plugin) {
 	started := time.Now()
 	go receive(queue{host.queue}, func(call *C.funchost_call) {
 		deadline := started.Add(time.Duration(call.deadline))
-		invoke(hostCall{call}, text(call.head), text(call.body), deadline, function)
+		invoke(hostCall{call}, input{text(call.head), text(call.body), call.streamed != 0}, deadline, function)
 	})
 }
 
@@ -195,6 +203,16 @@ func (c hostCall) end() { C.funchost_end(c.address()) }
 func (c hostCall) fail(kind, message, stack string) {
 	C.funchost_fail(c.address(), firstOf(kind), C.uint64_t(len(kind)), firstOf(message), C.uint64_t(len(message)),
 		firstOf(stack), C.uint64_t(len(stack)))
+}
+
+func (c hostCall) read(into []byte) int64 {
+	return int64(C.funchost_read(c.address(), first(into), C.uint64_t(len(into))))
+}
+
+func (c hostCall) failure() (kind uint32, limit int64, reason string) {
+	var why C.funchost_failure
+	C.funchost_why(c.address(), &why)
+	return uint32(why.kind), int64(why.limit), text(why.text)
 }
 
 func first(bytes []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(bytes)) }

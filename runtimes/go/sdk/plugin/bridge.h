@@ -41,6 +41,14 @@ static inline void funchost_fail(uintptr_t call, const uint8_t *kind, uint64_t k
 	                        funchost_bytes_of(message, message_len), funchost_bytes_of(stack, stack_len));
 }
 
+static inline int64_t funchost_read(uintptr_t call, uint8_t *into, uint64_t len) {
+	return funchost_the_host->read((funchost_call *)call, into, len);
+}
+
+static inline void funchost_why(uintptr_t call, funchost_failure *why) {
+	funchost_the_host->failure((funchost_call *)call, why);
+}
+
 static inline void funchost_release(uintptr_t call) {
 	funchost_the_host->release((funchost_call *)call);
 }

@@ -14,6 +14,10 @@ type caller interface {
 	begin(status int, headers []byte, mediaType string)
 	// chunk sends a piece of the body.
 	chunk(piece []byte) verdict
+	// read gives the next bytes of a streamed body, or one of the words below when there are none.
+	read(into []byte) int64
+	// failure tells why a streamed body is broken.
+	failure() (kind uint32, limit int64, reason string)
 	// end says that the body is complete and ends the call.
 	end()
 	// fail reports an error or a panic and ends the call.
@@ -36,10 +40,26 @@ const (
 	gone verdict = 2
 )
 
+// What read says when it has no bytes, as in funchost.h.
+const (
+	noneYet int64 = 0
+	ended   int64 = -1
+	broken  int64 = -2
+)
+
+// The kinds of failure of a body, as in funchost.h.
+const (
+	bodyTooLarge   uint32 = 1
+	bodyIncomplete uint32 = 2
+	bodySlow       uint32 = 3
+	bodyMalformed  uint32 = 4
+)
+
 // The events of an entry that is not a new call, as in funchost.h.
 const (
 	eventCancel uint32 = 2
 	eventRoom   uint32 = 4
+	eventBody   uint32 = 8
 )
 
 // listeners holds the calls that want to hear of events. Most calls end without ever asking to.
@@ -61,5 +81,8 @@ func notify(from caller, events uint32) {
 	}
 	if events&eventRoom != 0 {
 		call.response.makeRoom()
+	}
+	if events&eventBody != 0 {
+		call.body.arrive()
 	}
 }

@@ -14,18 +14,22 @@
  * events are dealt with. While the plugin has a reference, the call and what it points to stay where they are, and
  * head and body do not change. Buffers that the plugin passes to a function are the plugin's; the host has copied
  * what it needs when the function returns.
+ *
+ * Bodies. A function that takes them as they come gets a streamed call: the plugin reads, and only then does the host
+ * ask the client for more. One goroutine at a time reads.
  */
 #ifndef FUNCHOST_H
 #define FUNCHOST_H
 
 #include <stdint.h>
 
-#define FUNCHOST_ABI 1
+#define FUNCHOST_ABI 2
 
 /* What an entry of the queue tells; bits of funchost_call.events. */
 #define FUNCHOST_INVOKE 1u /* run the handler: the first entry of every call, and only that */
 #define FUNCHOST_CANCEL 2u /* `cancelled` has been set */
 #define FUNCHOST_ROOM 4u   /* after FUNCHOST_WAIT: the client has taken enough, go on */
+#define FUNCHOST_BODY 8u   /* after `read` has returned 0: read again */
 
 /* Values of funchost_call.cancelled: why nobody waits for the call any more. */
 #define FUNCHOST_DEADLINE 1u
@@ -43,6 +47,18 @@ typedef struct {
 	uint64_t len;
 } funchost_bytes;
 
+/* Values of funchost_failure.kind: why a body ends before its end. */
+#define FUNCHOST_TOO_LARGE 1u  /* it has more than `limit` bytes */
+#define FUNCHOST_INCOMPLETE 2u /* the client has gone */
+#define FUNCHOST_SLOW 3u       /* the client sent nothing for too long */
+#define FUNCHOST_MALFORMED 4u  /* it is not what HTTP or its content coding want */
+
+typedef struct {
+	uint32_t kind;
+	uint64_t limit;
+	funchost_bytes text; /* for people; stays as long as the call does */
+} funchost_failure;
+
 typedef struct funchost_call {
 	/* The next older entry. Belongs to the queue while the call is in it. */
 	struct funchost_call *next;
@@ -57,8 +73,10 @@ typedef struct funchost_call {
 	 * lengths: method, URI, protocol, host, remote address, then names (in canonical form) and values of the
 	 * headers in turn. */
 	funchost_bytes head;
-	/* The whole body. */
+	/* The whole body, unless it is streamed. */
 	funchost_bytes body;
+	/* 1: the body is there to be read with `read`. */
+	uint32_t streamed;
 } funchost_call;
 
 /* Entries, newest first. The host puts a call in front; the plugin takes all at once by setting `newest` to NULL.
@@ -102,6 +120,11 @@ typedef struct {
 	void (*end)(funchost_call *);
 	/* The handler returned an error or panicked, at any point. `kind` is the error's Go type. Ends the call. */
 	void (*fail)(funchost_call *, funchost_bytes kind, funchost_bytes message, funchost_bytes stack);
+	/* The next bytes of a streamed body, copied to `into`, which has room for `len` > 0. Returns how many; 0 when
+	 * there are none yet, and FUNCHOST_BODY follows; -1 at the end; -2 when there will be no more and that is not
+	 * the end, for which `failure` gives the reason. */
+	int64_t (*read)(funchost_call *, uint8_t *into, uint64_t len);
+	void (*failure)(funchost_call *, funchost_failure *why);
 	/* Gives back the reference of an entry without FUNCHOST_INVOKE. */
 	void (*release)(funchost_call *);
 	/* Many calls are about to end: until flush the host may put off looking at them, to look at all at once. */
@@ -113,6 +136,7 @@ typedef struct {
 typedef struct {
 	funchost_bytes handler;    /* the name of the handler it was built for */
 	funchost_bytes go_version; /* as in go1.26.1 */
+	uint32_t streams;          /* 1: the handler takes bodies as they come */
 } funchost_plugin;
 
 /* Symbols of the plugin:

@@ -15,11 +15,22 @@ import (
 type exchange struct {
 	ctx      callContext
 	response response
+	// The request's body, if that is streamed.
+	body streamedBody
+}
+
+// input is what the host has of a request.
+type input struct {
+	// See funchost_call.head.
+	head string
+	// Empty when the body is streamed.
+	body     string
+	streamed bool
 }
 
 // invoke runs the handler for one call, and ends the call however the handler ends. It runs on a goroutine of its
 // own.
-func invoke(from caller, head, body string, deadline time.Time, function functions.Context) {
+func invoke(from caller, in input, deadline time.Time, function functions.Context) {
 	call := new(exchange)
 	call.ctx.call = call
 	call.ctx.from = from
@@ -28,7 +39,7 @@ func invoke(from caller, head, body string, deadline time.Time, function functio
 	call.response.ctx = &call.ctx
 	call.response.room = make(chan struct{}, 1)
 
-	request := newRequest(&call.ctx, head, body)
+	request := newRequest(call, in)
 	returned := false
 	defer func() {
 		if request.MultipartForm != nil {
@@ -44,7 +55,7 @@ func invoke(from caller, head, body string, deadline time.Time, function functio
 		}
 	}()
 
-	text, err := registered.handler(newEvent(request, &call.response, body), function)
+	text, err := registered.handle(request, &call.response, in.body, function)
 	returned = true
 	if err != nil {
 		call.response.abandon(fmt.Sprintf("%T", err), fmt.Sprint(err), "")

@@ -3,7 +3,6 @@
 package plugin
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"github.com/kubeless/kubeless/pkg/functions"
 )
 
+type kubelessHandler = func(functions.Event, functions.Context) (string, error)
+
 // recorder is a caller that keeps what it is told.
 type recorder struct {
 	mu      sync.Mutex
@@ -28,9 +29,12 @@ type recorder struct {
 	pieces  int
 	verdict verdict
 	// Called when a piece has come, before the verdict is given.
-	taken   func()
-	failure [3]string
-	over    chan struct{}
+	taken  func()
+	failed [3]string
+	over   chan struct{}
+	// What read gives: a piece each time, then what to say when there are no more.
+	upload []string
+	rest   int64
 }
 
 func newRecorder() *recorder { return &recorder{over: make(chan struct{})} }
@@ -82,10 +86,38 @@ func (r *recorder) chunk(piece []byte) verdict {
 	return r.verdict
 }
 
+func (r *recorder) read(into []byte) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.upload) == 0 {
+		return r.rest
+	}
+	read := copy(into, r.upload[0])
+	if r.upload[0] = r.upload[0][read:]; r.upload[0] == "" {
+		r.upload = r.upload[1:]
+	}
+	return int64(read)
+}
+
+// send adds a piece to the body, and says what follows it.
+func (r *recorder) send(piece string, rest int64) {
+	r.mu.Lock()
+	if piece != "" {
+		r.upload = append(r.upload, piece)
+	}
+	r.rest = rest
+	r.mu.Unlock()
+	notify(r, eventBody)
+}
+
+func (r *recorder) failure() (kind uint32, limit int64, reason string) {
+	return bodyTooLarge, 10, "more than 10 bytes"
+}
+
 func (r *recorder) end() { close(r.over) }
 
 func (r *recorder) fail(kind, message, stack string) {
-	r.failure = [3]string{kind, message, stack}
+	r.failed = [3]string{kind, message, stack}
 	close(r.over)
 }
 
@@ -101,14 +133,14 @@ func headOf(texts ...string) string {
 var plainHead = headOf("GET", "/", "HTTP/1.1", "example.org", "127.0.0.1:1")
 
 // start runs a handler for a recorder. Only one at a time: the handler is registered for the whole process.
-func start(handler Handler, head, body string) *recorder {
+func start(handler kubelessHandler, head, body string) *recorder {
 	Register("Handler", handler)
 	to := newRecorder()
-	go invoke(to, head, body, time.Now().Add(time.Minute), functions.Context{})
+	go invoke(to, input{head: head, body: body}, time.Now().Add(time.Minute), functions.Context{})
 	return to
 }
 
-func call(t *testing.T, handler Handler, head, body string) *recorder {
+func call(t *testing.T, handler kubelessHandler, head, body string) *recorder {
 	t.Helper()
 	to := start(handler, head, body)
 	finished(t, to.over)
@@ -236,8 +268,8 @@ func TestResponsesAreThoseOfNetHTTP(t *testing.T) {
 				return "", nil
 			}, plainHead, "")
 			got.headers.Del("Content-Length")
-			if got.failure != [3]string{} {
-				t.Fatal(got.failure)
+			if got.failed != [3]string{} {
+				t.Fatal(got.failed)
 			}
 			if got.status != wanted.StatusCode || string(got.body) != string(body) {
 				t.Errorf("status %d with %d bytes, net/http sends %d with %d bytes",
@@ -286,7 +318,7 @@ func TestRequestsAreThoseOfNetHTTP(t *testing.T) {
 				texts = append(texts, name, value)
 			}
 		}
-		got := newRequest(context.Background(), headOf(texts...), body)
+		got := newRequest(new(exchange), input{head: headOf(texts...), body: body})
 		if err := got.ParseForm(); err != nil {
 			t.Log(err)
 		}
@@ -309,7 +341,7 @@ func TestRequestsAreThoseOfNetHTTP(t *testing.T) {
 }
 
 func TestAMalformedPercentEncodingStaysInThePath(t *testing.T) {
-	request := newRequest(context.Background(), headOf("GET", "/a%zz?b=1", "HTTP/1.1", "h", "r"), "")
+	request := newRequest(new(exchange), input{head: headOf("GET", "/a%zz?b=1", "HTTP/1.1", "h", "r")})
 	if request.URL.Path != "/a%zz" || request.URL.Query().Get("b") != "1" {
 		t.Errorf("%#v", request.URL)
 	}
@@ -319,7 +351,7 @@ func TestAMalformedPercentEncodingStaysInThePath(t *testing.T) {
 }
 
 func TestAppendingToOneHeaderLeavesTheNextAlone(t *testing.T) {
-	request := newRequest(context.Background(), headOf("GET", "/", "HTTP/1.1", "h", "r", "A", "1", "B", "2"), "")
+	request := newRequest(new(exchange), input{head: headOf("GET", "/", "HTTP/1.1", "h", "r", "A", "1", "B", "2")})
 	request.Header.Add("A", "3")
 	if got := request.Header.Get("B"); got != "2" {
 		t.Errorf("B is %q", got)
@@ -349,7 +381,7 @@ func (*typedError) Error() string { return "typed" }
 
 func TestFailures(t *testing.T) {
 	for name, expected := range map[string]struct {
-		handler       Handler
+		handler       kubelessHandler
 		kind, message string
 		stack         bool
 	}{
@@ -372,10 +404,10 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, expected.handler, plainHead, "")
-			if got.failure[0] != expected.kind || got.failure[1] != expected.message {
-				t.Errorf("%q", got.failure)
+			if got.failed[0] != expected.kind || got.failed[1] != expected.message {
+				t.Errorf("%q", got.failed)
 			}
-			stack := got.failure[2]
+			stack := got.failed[2]
 			if (stack != "") != expected.stack {
 				t.Errorf("the stack is %q", stack)
 			}
@@ -411,7 +443,7 @@ func TestRoomThatIsThereAtOnceIsNotMissed(t *testing.T) {
 		}
 		return "", nil
 	})
-	go invoke(to, plainHead, "", time.Now().Add(time.Minute), functions.Context{})
+	go invoke(to, input{head: plainHead}, time.Now().Add(time.Minute), functions.Context{})
 	finished(t, to.over)
 	if len(to.body) != 5*(wholeUpTo+1) {
 		t.Error(len(to.body))
@@ -429,7 +461,7 @@ func TestASlowClientMakesTheHandlerWait(t *testing.T) {
 		}
 		return "", nil
 	})
-	go invoke(to, plainHead, "", time.Now().Add(time.Minute), functions.Context{})
+	go invoke(to, input{head: plainHead}, time.Now().Add(time.Minute), functions.Context{})
 	if first := <-wrote; first != 1 {
 		t.Fatal(first)
 	}

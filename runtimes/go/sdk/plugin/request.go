@@ -3,9 +3,7 @@
 package plugin
 
 import (
-	"context"
 	"encoding/binary"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,11 +22,11 @@ const (
 	headHeaders
 )
 
-// newRequest is the request as net/http's server would make it. Every string in it is a part of head.
-func newRequest(ctx context.Context, head, body string) *http.Request {
-	lengths := unsafe.Slice(unsafe.StringData(head), len(head))
+// newRequest is the request as net/http's server would make it. Every string in it is a part of the head.
+func newRequest(call *exchange, in input) *http.Request {
+	lengths := unsafe.Slice(unsafe.StringData(in.head), len(in.head))
 	count := int(binary.LittleEndian.Uint32(lengths))
-	lengths, rest := lengths[4:4+4*count], head[4+4*count:]
+	lengths, rest := lengths[4:4+4*count], in.head[4+4*count:]
 	next := func() string {
 		length := binary.LittleEndian.Uint32(lengths)
 		text := rest[:length]
@@ -38,7 +36,7 @@ func newRequest(ctx context.Context, head, body string) *http.Request {
 
 	// WithContext is the only way to set a context, and it copies: so this one stays on the stack.
 	var made http.Request
-	request := made.WithContext(ctx)
+	request := made.WithContext(&call.ctx)
 	request.Method = next()
 	request.RequestURI = next()
 	request.URL = parseURI(request.Method, request.RequestURI)
@@ -61,13 +59,7 @@ func newRequest(ctx context.Context, head, body string) *http.Request {
 		}
 	}
 
-	request.ContentLength = int64(len(body))
-	request.Body = http.NoBody
-	if body != "" {
-		whole := new(wholeBody)
-		whole.Reset(body)
-		request.Body = whole
-	}
+	request.Body, request.ContentLength = bodyOf(call, in, request.Header)
 	return request
 }
 
@@ -83,13 +75,6 @@ func parseURI(method, uri string) *url.URL {
 	path, query, _ := strings.Cut(uri, "?")
 	return &url.URL{Path: path, RawQuery: query}
 }
-
-// wholeBody is a request body that has arrived completely.
-type wholeBody struct{ strings.Reader }
-
-var _ io.WriterTo = (*wholeBody)(nil)
-
-func (*wholeBody) Close() error { return nil }
 
 // newEvent is the event of a request. The header names are in canonical form.
 func newEvent(request *http.Request, response http.ResponseWriter, data string) functions.Event {

@@ -92,6 +92,9 @@ func (r *response) WriteString(data string) (int, error) {
 // Flush implements http.Flusher: what is written so far is sent now.
 func (r *response) Flush() { _ = r.FlushError() }
 
+// EnableFullDuplex is what http.ResponseController uses: the body can always be read while the response is written.
+func (r *response) EnableFullDuplex() error { return nil }
+
 // FlushError is what http.ResponseController uses.
 func (r *response) FlushError() error {
 	r.mu.Lock()
@@ -255,6 +258,7 @@ func (r *response) abandon(kind, message, stack string) {
 // close lets nothing more be written, and the caller be asked nothing more. The buffer is the only one left to use.
 func (r *response) close() (buffer []byte) {
 	r.ctx.close()
+	r.ctx.call.body.end()
 	r.over = true
 	buffer, r.pending = r.pending, nil
 	return buffer

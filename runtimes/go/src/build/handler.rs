@@ -9,7 +9,8 @@ use super::{error::BuildError, stage::Stage, toolchain::Toolchain};
 /// What the sources of a function are the package of.
 const PACKAGE: &str = "kubeless";
 
-const FORM: &str = "func(functions.Event, functions.Context) (string, error)";
+const FORMS: &str = "func(functions.Event, functions.Context) (string, error) or a \
+                     func(http.ResponseWriter, *http.Request)";
 
 /// The name goes into the generated source, so it has to be a name.
 pub(super) fn check_name(handler: &str) -> Result<(), BuildError> {
@@ -118,7 +119,7 @@ fn sentence(handler: &str, functions: &[Function]) -> Option<String> {
             "the handler {handler} ({place}) is not exported: its name has to begin with a capital letter"
         ),
         Some(Function { form, place, fits: false, .. }) => {
-            format!("the handler {handler} ({place}) is a {form}: a handler is a {FORM}")
+            format!("the handler {handler} ({place}) is a {form}: a handler is a {FORMS}")
         }
         // As far as can be told from here it fits; the compiler knows better.
         Some(_) => return None,
@@ -144,8 +145,8 @@ mod tests {
     #[test]
     fn a_handler_that_does_not_fit_is_explained_in_one_sentence_with_the_candidates() {
         let functions = [
-            function("Hello", FORM, true),
-            function("hidden", FORM, true),
+            function("Hello", "as it should be", true),
+            function("hidden", "as it should be", true),
             function("Wrong", "func(a string) string", false),
         ];
         let said = |handler| sentence(handler, &functions).unwrap();
@@ -161,7 +162,8 @@ mod tests {
         assert_eq!(
             said("Wrong"),
             "the handler Wrong (a.go:3) is a func(a string) string: a handler is a \
-             func(functions.Event, functions.Context) (string, error). Functions that can be handlers: Hello (a.go:3)"
+             func(functions.Event, functions.Context) (string, error) or a func(http.ResponseWriter, *http.Request). \
+             Functions that can be handlers: Hello (a.go:3)"
         );
         assert_eq!(sentence("Hello", &functions), None);
         assert!(sentence("X", &[]).unwrap().ends_with("Functions that can be handlers: none"));

@@ -29,10 +29,12 @@ sdk!(
     "kubeless/pkg/functions/functions.go",
     "plugin/abi.c",
     "plugin/abi.go",
+    "plugin/body.go",
     "plugin/bridge.h",
     "plugin/caller.go",
     "plugin/context.go",
     "plugin/funchost.h",
+    "plugin/handler.go",
     "plugin/invoke.go",
     "plugin/pool.go",
     "plugin/request.go",
@@ -116,7 +118,7 @@ impl Stage {
     pub(super) fn write_main(&self, handler: &str) -> Result<(), BuildError> {
         let module = &self.module;
         let text = format!(
-            "package main\n\nimport (\n\tfunction \"{module}\"\n\t\"{module}/{OURS}/plugin\"\n)\n\n\
+            "//go:build go1.24\n\npackage main\n\nimport (\n\tfunction \"{module}\"\n\t\"{module}/{OURS}/plugin\"\n)\n\n\
              func init() {{ plugin.Register(\"{handler}\", function.{handler}) }}\n\nfunc main() {{}}\n"
         );
         write(&self.source.join(OURS).join("main.go"), &text)

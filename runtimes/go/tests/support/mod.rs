@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use testkit::{Finished, Launch};
+use testkit::{Client, Finished, Launch, process::PATIENCE};
 
 /// The program.
 pub(crate) fn launch() -> Launch {
@@ -46,4 +46,16 @@ pub(crate) fn resident(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
     kilobytes * 1024
+}
+
+/// Waits until a metric has a value; every look is a request, so nothing spins.
+pub(crate) fn metric(client: &Client, line: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let metrics = client.get("/metrics").text();
+        if metrics.lines().any(|found| found == line) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "no {line:?} in\n{metrics}");
+    }
 }
