@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::Method;
+use nix::sys::signal::Signal;
 use testkit::{Client, HostProcess, Launch};
 
 /// The handler does what the path says. What it has to tell beside its answer goes to those who ask for it by name.
@@ -265,6 +266,22 @@ fn forms_and_bodies_without_a_byte_are_read_as_usual() {
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(client.get("/hash").text(), format!("0 0 {empty}"));
     assert_eq!(client.post("/hash", "text/plain", "").text(), format!("0 0 {empty}"));
+}
+
+#[test]
+fn an_upload_that_has_begun_is_finished_when_the_host_is_told_to_stop() {
+    let mut host = launch().env("DRAIN_DELAY", "0").start();
+    let client = host.client();
+    let mut connection = client.connect().send(chunked("/echo?name=a")).send(chunk("one"));
+    connection.read_until(&chunk("one"));
+    host.signal(Signal::SIGTERM);
+    host.wait_for_line("asked to stop");
+    connection = connection.send(chunk("two"));
+    connection.read_until(&chunk("two"));
+    let rest = connection.send("0\r\n\r\n").read_to_end();
+    assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
+    let finished = host.wait();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 }
 
 #[test]
