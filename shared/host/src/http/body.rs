@@ -62,7 +62,7 @@ impl Streamed {
                 source.timed_out = true;
                 let reader = source.reader.take();
                 drop(source);
-                let late = inlet.is_some_and(|inlet| inlet.is_late());
+                let late = inlet.is_some_and(|inlet| inlet.close_late(timeout));
                 let problem = if late { BodyError::Late(timeout).into() } else { Problem::TimedOut(timeout) };
                 cut(&record, &leash.metrics, &problem);
                 // The reason first: an engine takes a dropped stream for a client that has gone.

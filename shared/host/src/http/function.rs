@@ -134,7 +134,7 @@ async fn run<E: Engine>(
     let failure = inlet.as_ref().and_then(Inlet::failure);
     match (ended, failure) {
         (Ended::TimedOut, _) => {
-            if inlet.as_ref().is_some_and(Inlet::is_late) {
+            if inlet.is_some_and(|inlet| inlet.close_late(timeout)) {
                 return Err(BodyError::Late(timeout).into());
             }
             record.ended(Outcome::Failed);

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -53,10 +54,13 @@ impl Inlet {
         lock(&self.shared).failure.clone()
     }
 
-    /// Whether it was the client that the function waited for, when the deadline has come.
-    pub(super) fn is_late(&self) -> bool {
+    /// For when the deadline has come, which was `timeout` away. Whether it was the client that the function waited for.
+    pub(super) fn close_late(&self, timeout: Duration) -> bool {
         let state = lock(&self.shared);
-        state.reader.is_some() || matches!(state.failure, Some(BodyError::Late(_)))
+        let late = state.reader.is_some() || matches!(state.failure, Some(BodyError::Late(_)));
+        drop(state);
+        self.close(BodyError::Late(timeout));
+        late
     }
 
     /// Whether so much of the body has not been read that the connection cannot be used again.
@@ -77,18 +81,23 @@ impl Inlet {
         }
         Poll::Pending
     }
-}
 
-impl Drop for Inlet {
-    fn drop(&mut self) {
+    /// Takes the body back; whoever still reads is told why.
+    fn close(&self, why: BodyError) {
         let mut state = lock(&self.shared);
         let Some(source) = state.source.take() else { return };
-        state.failure = Some(BodyError::Gone);
+        state.failure = Some(why);
         let reader = state.reader.take();
         drop(state);
         self.wire.leave_unread();
         drop(source);
         reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.close(BodyError::Gone);
     }
 }
 

@@ -199,6 +199,7 @@ async fn a_body_that_drips_is_bounded_by_the_deadline_and_the_function_is_not_to
             let answer = slow.answer("POST").await;
             let expected = (408, "the request body did not come within 5 s (FUNC_TIMEOUT)\n");
             assert_eq!((answer.status, answer.body.as_str()), expected, "{path}");
+            host.engine.until(&Seen::BodyFailed(BodyError::Late(Duration::from_secs(5)))).await;
         }
         assert!(slow.is_closed().await);
         host.until_metric("funchost_calls_in_flight", 0.0).await;
