@@ -310,3 +310,19 @@ fn the_metrics_please_prometheus() {
         String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success() && said.is_empty(), "{said}");
 }
+
+/// An answer that does not wait for the rest of a streamed body, to a client that sends it all the same: closing the
+/// connection with that unread would reset it, and take the answer along.
+#[test]
+fn an_answer_that_comes_before_the_end_of_the_body_is_not_lost() {
+    let host = host().env("MOD_NAME", "streams").start();
+    for _ in 0..20 {
+        let head = "POST /read/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+        let mut connection = host.client().connect().send(head);
+        for _ in 0..64 {
+            connection = connection.send(format!("2710\r\n{}\r\n", "a".repeat(10_000)));
+        }
+        let answer = connection.read_to_end();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\n\r\nread "), "{answer:?}");
+    }
+}
