@@ -7,7 +7,7 @@ use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::{connection, router::App, service::Front};
+use super::{connection, ffi, router::App, service::Front};
 
 /// Connections that the kernel keeps for us while we are busy; it lowers this to what the system allows.
 const BACKLOG: u32 = 4096;
@@ -60,10 +60,13 @@ impl Listener {
         }
     }
 
-    /// Accepts what the kernel has already promised to clients, then stops listening.
+    /// Accepts what the kernel has already promised to clients, then stops listening. It must promise nothing more
+    /// meanwhile: a connection that it completes after our last look would be reset.
     pub(crate) fn close<E: Engine>(self, connections: &Connections<E>) {
         // Asked directly: the runtime's view of the socket may lag behind.
         let Ok(listener) = self.listener.into_std() else { return };
+        // Where the system has no such filter, what is left is a moment in which a connection could come.
+        let _ = ffi::shut_the_door(&listener);
         while let Ok((stream, remote)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             stream.into_iter().for_each(|stream| connections.serve(stream, remote));

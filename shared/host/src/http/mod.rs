@@ -5,6 +5,8 @@ mod answer;
 mod body;
 mod connection;
 mod cors;
+#[expect(unsafe_code, reason = "a socket option")]
+mod ffi;
 mod function;
 mod inflate;
 mod inlet;
