@@ -238,6 +238,7 @@ mod tests {
     #[test]
     fn the_place_is_given_back_before_anybody_is_woken() {
         struct Held(std::sync::Arc<std::sync::atomic::AtomicBool>);
+        impl contract::Hold for Held {}
         impl Drop for Held {
             fn drop(&mut self) {
                 self.0.store(true, std::sync::atomic::Ordering::SeqCst);

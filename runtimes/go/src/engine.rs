@@ -16,8 +16,9 @@ use futures_core::Stream;
 use crate::{
     batch::{ENDED, Turn},
     call::{Arrived, Call, Next},
-    cgroup, convert,
+    convert,
     ffi::{Handle, Plugin, Start},
+    share,
 };
 
 /// What the compile step leaves in the mount.
@@ -46,13 +47,12 @@ impl Engine for GoEngine {
                 source.root.display()
             )));
         }
-        let limits = cgroup::Limits::read();
         let context = &source.context;
         let plugin = Plugin::open(
             &path,
             &Start {
-                cpus: limits.go_max_procs(),
-                memory: limits.go_memory(),
+                cpus: share::max_procs(&source.share),
+                memory: share::memory(&source.share),
                 crash_log: source.settings.text(&env::FUNC_TERMINATION_LOG).unwrap_or_default(),
                 function_name: &context.function_name,
                 timeout: &convert::timeout(context),

@@ -3,11 +3,11 @@
 mod batch;
 mod build;
 mod call;
-mod cgroup;
 mod convert;
 mod engine;
 mod error;
 mod ffi;
+mod share;
 mod signals {
     pub(crate) mod ffi;
 }

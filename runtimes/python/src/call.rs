@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{CallIds, HandlerError, Invocation, Place, Reply};
+use contract::{CallIds, HandlerError, Invocation, Place, Reply, Witness};
 use http::{HeaderMap, Method, Uri, Version};
 use pyo3::{prelude::*, types::PyType};
 
@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) number: u64,
     pub(crate) request: Request,
     pub(crate) ids: CallIds,
+    /// How the server learns where the call was when its time was over.
+    pub(crate) witness: Witness,
     /// What the call has printed without ending the line.
     pub(crate) lines: Mutex<Lines>,
     progress: Mutex<Progress>,
@@ -88,6 +90,7 @@ impl Call {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             request: Request { method, uri, version, headers, body, remote },
             ids,
+            witness: cancel.witness(),
             lines: Mutex::default(),
             progress: Mutex::new(Progress {
                 stage: Stage::Waiting,

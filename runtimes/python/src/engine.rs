@@ -10,8 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError, Reply};
+use contract::{Body, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError, Reply};
 use futures_core::Stream;
+use pyo3::{Py, types::PyModule};
 
 use crate::{
     bell::Listening,
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) function: Function,
     pub(crate) errors: Errors,
     pub(crate) printer: Arc<Printer>,
+    /// The module that tells where a call is.
+    pub(crate) stack: Py<PyModule>,
     pub(crate) pool: Pool,
     pub(crate) inbox: Inbox,
     pub(crate) interrupter: Interrupter,
@@ -63,6 +66,10 @@ impl Engine for PythonEngine {
     fn capacity(&self) -> Option<NonZeroUsize> {
         let threads = NonZeroUsize::new(self.shared.pool.limit());
         threads.filter(|_| !self.shared.function.is_async)
+    }
+
+    async fn gauges(&self) -> Gauges {
+        Gauges { lock_wait: Some(self.shared.pool.lock_wait()), ..Gauges::default() }
     }
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {

@@ -24,6 +24,7 @@ use crate::{
     engine::Shared,
     ffi,
     pipe::{Next, Pipe},
+    serve::number,
     worker::Job,
 };
 
@@ -50,6 +51,12 @@ pub(crate) struct Inbox {
 struct Running {
     thread: c_ulong,
     server: Py<PyAny>,
+}
+
+impl Running {
+    fn task<'py>(&self, py: Python<'py>, call: &Call) -> PyResult<Bound<'py, PyAny>> {
+        self.server.bind(py).getattr(intern!(py, "tasks"))?.get_item(call.number)
+    }
 }
 
 impl Inbox {
@@ -86,14 +93,23 @@ impl Inbox {
 
     /// Stops a call that runs on the loop: as asyncio does, or from outside when it keeps the loop from doing so.
     pub(crate) fn interrupt(&self, py: Python<'_>, shared: &Shared, call: &Arc<Call>, attempt: u32) {
-        self.put(Order::Cancel(call.clone()));
-        let Some(running) = self.running.get().filter(|_| attempt > 0) else { return };
+        let running = self.running.get();
         let is_running = || -> PyResult<bool> {
+            let Some(running) = running else { return Ok(false) };
             let object = CallObject::wrap(py, call)?;
             running.server.bind(py).call_method1(intern!(py, "is_running"), (object,))?.is_truthy()
         };
         // What this raises, the next attempt will find again.
-        if is_running().unwrap_or(false) {
+        let is_running = is_running().unwrap_or(false);
+        if let Some(running) = running.filter(|_| attempt == 0) {
+            if is_running {
+                shared.tell_where(py, call, intern!(py, "of_thread"), number(py, running.thread));
+            } else if let Ok(task) = running.task(py, call) {
+                shared.tell_where(py, call, intern!(py, "of_task"), task);
+            }
+        }
+        self.put(Order::Cancel(call.clone()));
+        if let Some(running) = running.filter(|_| attempt > 0 && is_running) {
             call.interrupt(shared.errors.stopped(py), Some(running.thread));
         }
     }

@@ -56,7 +56,7 @@ const BOTTLE: &str = include_str!("../../../third_party/bottle/bottle.py");
 
 /// Name, file for tracebacks, code.
 type Source = (&'static CStr, &'static CStr, &'static CStr);
-const AT_START: &[Source] = python_sources!("errors", "output", "load", "request");
+const AT_START: &[Source] = python_sources!("errors", "output", "load", "request", "stack");
 const EVENT_LOOP: &[Source] = python_sources!("event_loop");
 
 /// The other threads' way to Python's main thread.
@@ -159,10 +159,12 @@ fn load(py: Python<'_>, source: &HandlerSource, orders: Sender<Order>) -> Loaded
     let threads =
         source.settings.number(&env::FUNC_THREADS).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let is_async = function.is_async;
+    let stack = prepared.stack.unbind();
     let shared = Arc::new(Shared {
         function,
         errors: prepared.errors,
         printer: prepared.printer,
+        stack,
         pool: Pool::new(threads),
         inbox: Inbox::new().map_err(|error| cannot_start(&error))?,
         interrupter,
@@ -187,6 +189,7 @@ struct Prepared<'py> {
     printer: Arc<Printer>,
     load: Bound<'py, PyModule>,
     request: Bound<'py, PyModule>,
+    stack: Bound<'py, PyModule>,
 }
 
 impl<'py> Prepared<'py> {
@@ -196,7 +199,7 @@ impl<'py> Prepared<'py> {
         let sys_modules = py.import("sys")?.getattr("modules")?;
         sys_modules.set_item("_funchost", &package)?;
         let loaded = modules(py, AT_START)?;
-        let [errors, output, load, request] = &loaded[..] else {
+        let [errors, output, load, request, stack] = &loaded[..] else {
             unreachable!("as many as there are sources")
         };
 
@@ -212,7 +215,13 @@ impl<'py> Prepared<'py> {
         })?;
         request.call_method1("install", (bottle, printer.current(py)))?;
         load.call_method1("prepare", (source.root.as_os_str(),))?;
-        Ok(Self { errors: described, printer, load: load.clone(), request: request.clone() })
+        Ok(Self {
+            errors: described,
+            printer,
+            load: load.clone(),
+            request: request.clone(),
+            stack: stack.clone(),
+        })
     }
 
     fn load_function(&self, py: Python<'py>, source: &HandlerSource) -> Result<Function, LoadError> {

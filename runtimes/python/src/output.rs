@@ -15,59 +15,20 @@ use crate::{
     ffi,
 };
 
-/// A line that gets longer than this goes out in pieces, so that a function cannot fill the memory by never ending
-/// one.
-const LONGEST: usize = 64 * 1024;
-
 /// What has been written without a newline so far, on both streams.
 #[derive(Default)]
 pub(crate) struct Lines {
-    out: Vec<u8>,
-    err: Vec<u8>,
+    out: contract::output::Lines,
+    err: contract::output::Lines,
 }
 
 impl Lines {
-    fn of(&mut self, stream: OutputStream) -> &mut Vec<u8> {
+    fn of(&mut self, stream: OutputStream) -> &mut contract::output::Lines {
         match stream {
             OutputStream::Stdout => &mut self.out,
             OutputStream::Stderr => &mut self.err,
         }
     }
-
-    /// Adds bytes and hands every line that is complete to `line`.
-    fn write(&mut self, stream: OutputStream, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
-        let begun = self.of(stream);
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            let (rest, more) = (&bytes[..end], &bytes[end + 1..]);
-            if begun.is_empty() && rest.len() <= LONGEST {
-                line(rest);
-            } else {
-                append(begun, rest, &mut line);
-                line(begun);
-                begun.clear();
-            }
-            bytes = more;
-        }
-        append(begun, bytes, &mut line);
-    }
-}
-
-/// Adds bytes that hold no newline, cutting off what is too long.
-fn append(begun: &mut Vec<u8>, mut bytes: &[u8], line: &mut impl FnMut(&[u8])) {
-    while begun.len() + bytes.len() > LONGEST {
-        let (fits, more) = bytes.split_at(cut(bytes, LONGEST - begun.len()));
-        begun.extend_from_slice(fits);
-        line(begun);
-        begun.clear();
-        bytes = more;
-    }
-    begun.extend_from_slice(bytes);
-}
-
-/// Where to cut so that no character of UTF-8 is torn: at `at`, or up to three bytes before.
-fn cut(bytes: &[u8], at: usize) -> usize {
-    let starts_character = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
-    (at.saturating_sub(3)..=at).rev().find(starts_character).unwrap_or(at)
 }
 
 /// The way to the log, and how to find the call that a piece of output belongs to.
@@ -132,11 +93,11 @@ impl Printer {
         match self.call_here(py) {
             Some(call) => {
                 let line = |line: &[u8]| print(&*self.output, stream, line, Some(&call.ids));
-                lock(&call.lines).write(stream, bytes, line);
+                lock(&call.lines).of(stream).write(bytes, line);
             }
             None => LOOSE.with_borrow_mut(|loose| {
                 let (lines, output) = loose.0.get_or_insert_with(|| (Lines::default(), self.output.clone()));
-                lines.write(stream, bytes, |line| print(&**output, stream, line, None));
+                lines.of(stream).write(bytes, |line| print(&**output, stream, line, None));
             }),
         }
     }
@@ -155,10 +116,7 @@ fn print(output: &dyn Output, stream: OutputStream, line: &[u8], call: Option<&C
 
 fn flush(lines: &mut Lines, output: &dyn Output, call: Option<&CallIds>) {
     for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-        let left = mem::take(lines.of(stream));
-        if !left.is_empty() {
-            print(output, stream, &left, call);
-        }
+        lines.of(stream).finish(|left| print(output, stream, left, call));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::{HandlerError, Reply};
-use pyo3::prelude::*;
+use pyo3::{intern, prelude::*, types::PyString};
 
 use crate::{
     call::{Call, CallObject, Stage},
@@ -170,10 +170,30 @@ impl Shared {
     /// Interrupts a call that nobody waits for. Called by the interrupter's thread.
     pub(crate) fn interrupt(&self, call: &Arc<Call>, attempt: u32) {
         Python::attach(|py| match call.stage() {
-            Stage::OnThread(_) => call.interrupt(self.errors.stopped(py), None),
+            Stage::OnThread(thread) => {
+                if attempt == 0 {
+                    self.tell_where(py, call, intern!(py, "of_thread"), number(py, thread));
+                }
+                call.interrupt(self.errors.stopped(py), None);
+            }
             Stage::OnLoop => self.inbox.interrupt(py, self, call, attempt),
             Stage::Waiting | Stage::Over => {}
         });
+    }
+
+    /// Tells the server where a call that has to be stopped is.
+    pub(crate) fn tell_where<'py>(
+        &self,
+        py: Python<'py>,
+        call: &Call,
+        of: &Bound<'py, PyString>,
+        what: Bound<'py, PyAny>,
+    ) {
+        // Without an answer the log line has no stack; there is nothing else to be done about an error here.
+        let told = self.stack.bind(py).call_method1(of, (what,)).ok();
+        if let Some(stack) = told.and_then(|told| told.extract::<String>().ok()) {
+            call.witness.tell(stack, true);
+        }
     }
 }
 
@@ -183,4 +203,12 @@ enum Returned {
     Here(Outcome),
     /// Something that only the event loop can deal with.
     ForTheLoop(Py<PyAny>),
+}
+
+/// A number in Python's hands.
+pub(crate) fn number(py: Python<'_>, number: std::ffi::c_ulong) -> Bound<'_, PyAny> {
+    match number.into_pyobject(py) {
+        Ok(number) => number.into_any(),
+        Err(never) => match never {},
+    }
 }

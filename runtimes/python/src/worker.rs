@@ -17,7 +17,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -66,6 +66,8 @@ impl Job {
 pub(crate) struct Pool {
     state: Mutex<State>,
     limit: usize,
+    /// Nanoseconds that threads which were woken have waited for the interpreter.
+    waited: AtomicU64,
 }
 
 #[derive(Default)]
@@ -142,7 +144,16 @@ impl State {
 
 impl Pool {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { state: Mutex::default(), limit }
+        Self { state: Mutex::default(), limit, waited: AtomicU64::new(0) }
+    }
+
+    fn waited(&self, time: Duration) {
+        self.waited.fetch_add(u64::try_from(time.as_nanos()).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// The time that threads with work have waited for the interpreter, since the start.
+    pub(crate) fn lock_wait(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
     }
 
     /// How many threads there may be.
@@ -262,8 +273,14 @@ fn work(py: Python<'_>, shared: &Arc<Shared>) {
     loop {
         match shared.pool.next(shared, &seat, std::mem::take(&mut arrives)) {
             Some(job) => run(py, shared, job),
-            None if py.detach(|| shared.pool.sit(&seat, &mut hope)) => arrives = true,
-            None => return,
+            None => {
+                let (goes_on, woken) = py.detach(|| (shared.pool.sit(&seat, &mut hope), Instant::now()));
+                shared.pool.waited(woken.elapsed());
+                if !goes_on {
+                    return;
+                }
+                arrives = true;
+            }
         }
     }
 }

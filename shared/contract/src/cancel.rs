@@ -1,9 +1,9 @@
-//! Telling a running call that nobody waits for it any more.
+//! Telling a running call that nobody waits for it any more, and hearing from it where it was then.
 
 use std::{
     future::poll_fn,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
@@ -46,6 +46,8 @@ impl CancelReason {
 struct State {
     reason: AtomicU8,
     waker: AtomicWaker,
+    whereabouts: Mutex<Option<String>>,
+    told: AtomicWaker,
 }
 
 /// The server's end: fires at most once.
@@ -68,9 +70,53 @@ impl Canceller {
         let _ = self.0.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         self.0.waker.wake();
     }
+
+    /// Where the call's user code was when it was cancelled, once the engine has told. Never completes when the engine
+    /// does not, so the caller sets a time. One task waits at a time.
+    pub async fn whereabouts(&self) -> String {
+        let look = || self.0.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        poll_fn(|cx| {
+            if let Some(stack) = look() {
+                return Poll::Ready(stack);
+            }
+            self.0.told.register(cx.waker());
+            look().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// The engine's way to tell where a call's user code is; see [`Cancelled::witness`].
+#[derive(Clone, Debug)]
+pub struct Witness(Arc<State>);
+
+/// Bytes of a stack that are kept: enough to see where a recursion goes round.
+const LONGEST_STACK: usize = 16 * 1024;
+
+impl Witness {
+    /// Tells, as the language prints stacks. The first word counts; of a very long one the innermost part, which ends
+    /// it where `innermost_last`, is kept.
+    pub fn tell(&self, mut stack: String, innermost_last: bool) {
+        if stack.len() > LONGEST_STACK && innermost_last {
+            stack.drain(..stack.ceil_char_boundary(stack.len() - LONGEST_STACK));
+            stack.insert_str(0, "...\n");
+        } else if stack.len() > LONGEST_STACK {
+            stack.truncate(stack.floor_char_boundary(LONGEST_STACK));
+            stack.push_str("\n...");
+        }
+        self.0.whereabouts.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stack);
+        self.0.told.wake();
+    }
 }
 
 impl Cancelled {
+    /// With this the engine answers, once the call has been cancelled, where its user code is: the log line of a call
+    /// that ran out of time says so. It is asked before, or while, the user code is stopped, and may be held by any
+    /// thread.
+    pub fn witness(&self) -> Witness {
+        Witness(self.0.clone())
+    }
+
     /// The reason, once cancelled.
     pub fn reason(&self) -> Option<CancelReason> {
         let number = self.0.reason.load(Ordering::Acquire);
@@ -108,6 +154,23 @@ mod tests {
         canceller.fire(CancelReason::ClientGone);
         canceller.fire(CancelReason::Deadline);
         assert_eq!(cancelled.reason(), Some(CancelReason::ClientGone));
+    }
+
+    #[test]
+    fn the_engine_tells_where_a_call_was_and_keeps_what_matters_of_a_long_stack() {
+        for (last, kept) in [(true, "...\n"), (false, "innermost\n")] {
+            let (canceller, cancelled) = Canceller::new();
+            let mut asked = Box::pin(canceller.whereabouts());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(asked.as_mut().poll(&mut cx).is_pending());
+            let frames = "\u{20ac} frame\n".repeat(10_000);
+            let stack = if last { format!("{frames}innermost\n") } else { format!("innermost\n{frames}") };
+            cancelled.witness().tell(stack, last);
+            cancelled.witness().tell("another".to_owned(), last);
+            let Poll::Ready(told) = asked.as_mut().poll(&mut cx) else { panic!("not told") };
+            assert!(told.len() <= LONGEST_STACK + 4 && told.contains("innermost\n"), "{}", told.len());
+            assert!(told.starts_with(kept));
+        }
     }
 
     #[test]

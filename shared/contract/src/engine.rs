@@ -1,6 +1,6 @@
 //! The seam between the server and a language.
 
-use std::{future::Future, num::NonZeroUsize, path::PathBuf, sync::Arc};
+use std::{future::Future, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -46,6 +46,23 @@ pub trait Engine: Sized + Send + Sync + 'static {
         false
     }
 
+    /// Whether calls would find the language alive; readiness asks. A language that ends takes its process with it,
+    /// so only engines with processes of their own have anything to say here.
+    fn serves(&self) -> bool {
+        true
+    }
+
+    /// How the language does at this moment; asked when metrics are, never in the path of a call.
+    fn gauges(&self) -> impl Future<Output = Gauges> + Send {
+        async { Gauges::default() }
+    }
+
+    /// Ends what the engine has outside of this process. Called once, when no call will come any more; dropping the
+    /// engine ends what it has inside.
+    fn finish(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Runs one call to its end.
     ///
     /// Called concurrently. The future may be polled on any thread and must not block it. It is always driven to
@@ -71,8 +88,48 @@ pub struct HandlerSource {
     pub context: Context,
     /// All configuration variables, validated. An engine reads its own rows here and never the environment.
     pub settings: Settings,
+    /// What the process may use.
+    pub share: Share,
     /// Where the function's own output and its late failures go.
     pub output: Arc<dyn Output>,
+}
+
+/// What an engine can tell of its language beyond what the server sees; `None` where there is no such thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// Tasks, goroutines, coroutines: whatever the language runs many of.
+    pub tasks: Option<u64>,
+    /// Time that threads have waited, since the start, for the lock that only one of them may hold.
+    pub lock_wait: Option<Duration>,
+    /// By how much the event loop was late when it was last looked at.
+    pub loop_lag: Option<Duration>,
+}
+
+impl Gauges {
+    /// What two processes have together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        fn both<T>(one: Option<T>, other: Option<T>, join: impl Fn(T, T) -> T) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => Some(join(one, other)),
+                (one, other) => one.or(other),
+            }
+        }
+        Self {
+            tasks: both(self.tasks, other.tasks, |one, other| one + other),
+            lock_wait: both(self.lock_wait, other.lock_wait, |one, other| one + other),
+            loop_lag: both(self.loop_lag, other.loop_lag, Ord::max),
+        }
+    }
+}
+
+/// What one process may use of what its container has; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Share {
+    /// In CPUs, fractions included. Processes of one host take turns with it.
+    pub cpus: Option<f64>,
+    /// In bytes. Processes of one host have equal parts.
+    pub memory: Option<u64>,
 }
 
 /// A promise that not every engine makes. The names are part of the contract: the conformance suite selects its

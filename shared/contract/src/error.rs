@@ -49,10 +49,14 @@ pub enum HandlerError {
     /// What the function returned cannot be sent as a response.
     #[error("the function's return value cannot be sent: {0}")]
     BadReply(String),
+    /// The call has used more processor time than it may; it was told to stop.
+    #[error("the call used more than {0:?} of processor time")]
+    OutOfCpu(Duration),
     /// User code was stopped because the call was cancelled.
     #[error("the call was stopped")]
     Stopped,
-    /// The engine lost the call: the thread, isolate or process that ran it is gone.
+    /// The engine lost the call: the thread, isolate or process that ran it is gone. The first line says why; further
+    /// ones are its last words.
     #[error("the call was lost: {0}")]
     Lost(String),
 }

@@ -1,7 +1,6 @@
 //! What a call brings to the function.
 
 use std::{
-    any::Any,
     fmt,
     net::SocketAddr,
     time::{Duration, Instant},
@@ -40,12 +39,28 @@ pub struct Invocation {
 /// Held for as long as the call's user code may still run, however the call was answered: dropping it gives the
 /// place to the next call. An engine keeps it where the user code runs (the thread, the task), so that a handler
 /// that nobody can stop keeps its place, and is counted as stuck.
-pub struct Place(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Any + Send + Sync>);
+pub struct Place(Box<dyn Hold>);
+
+/// What a [`Place`] wraps.
+pub trait Hold: Send + Sync {
+    /// The call has taken this much processor time. An engine that knows says so before it drops the place.
+    fn spent(&self, cpu: Duration) {
+        let _ = cpu;
+    }
+}
+
+/// A place that is nobody's, for tests.
+impl Hold for () {}
 
 impl Place {
     /// Wraps whatever the server wants to be dropped when the call is over.
-    pub fn new(held: impl Any + Send + Sync) -> Self {
+    pub fn new(held: impl Hold + 'static) -> Self {
         Self(Box::new(held))
+    }
+
+    /// See [`Hold::spent`].
+    pub fn spent(&self, cpu: Duration) {
+        self.0.spent(cpu);
     }
 }
 

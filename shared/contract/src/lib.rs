@@ -15,10 +15,10 @@ pub mod ids;
 pub mod output;
 pub mod reply;
 
-pub use cancel::{CancelReason, Cancelled};
-pub use engine::{Capability, Engine, HandlerSource};
+pub use cancel::{CancelReason, Cancelled, Witness};
+pub use engine::{Capability, Engine, Gauges, HandlerSource, Share};
 pub use error::{BodyError, Failure, HandlerError, LoadError};
-pub use event::{Context, DataKind, EventHeaders, Invocation, Place};
+pub use event::{Context, DataKind, EventHeaders, Hold, Invocation, Place};
 pub use ids::{CallIds, RequestId, TraceContext};
 pub use output::{Output, OutputLine, OutputStream};
 pub use reply::{Body, BodyStream, Reply};

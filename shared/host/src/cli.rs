@@ -7,15 +7,15 @@ use contract::{
     env::{TABLE, Variable},
 };
 
-use crate::{exit::Exit, fatal};
+use crate::{exit::Exit, fatal, isolation::MARK};
 
-/// Answers the arguments after the program's name, if there are any: `None` means to serve.
+/// Answers the arguments after the program's name, if there are any: `None` means to serve, or to be a worker.
 pub(crate) fn answer(
     name: &str,
     capabilities: &[Capability],
     mut arguments: impl Iterator<Item = OsString>,
 ) -> Option<Exit> {
-    let argument = arguments.next()?;
+    let argument = arguments.next().filter(|argument| argument != MARK)?;
     Some(match argument.to_str() {
         Some("--help" | "-h") => print(&help(name)),
         Some("--version" | "-V") => print(&format!("funchost-{name} {}\n", env!("CARGO_PKG_VERSION"))),

@@ -3,9 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use contract::{
-    Context,
+    Context, Share,
     env::{self, Invalid, Settings, Variables},
 };
+
+use crate::cgroup;
 
 /// The process environment as a source of variables. The only place of a host that reads it.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,10 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// Threads for network I/O.
     pub(crate) io_threads: usize,
+    /// Worker processes that run the function; 0 when this one does.
+    pub(crate) workers: usize,
+    /// What the container allows.
+    pub(crate) share: Share,
 }
 
 /// Bounds on what a client may send and how slowly.
@@ -107,6 +113,7 @@ impl Config {
 
     /// Relies on [`Settings`] having validated every value, defaults included.
     fn from_settings(settings: &Settings) -> Self {
+        let share = cgroup::read();
         let text = |row| settings.text(row).unwrap_or_default();
         let size = |row| settings.number(row).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let time = |row| settings.time(row).unwrap_or_default();
@@ -151,6 +158,13 @@ impl Config {
             io_threads: settings
                 .number(&env::FUNC_IO_THREADS)
                 .map_or_else(default_io_threads, |n| n as usize),
+            workers: match text(&env::FUNC_ISOLATION) {
+                "process" => settings
+                    .number(&env::FUNC_WORKERS)
+                    .map_or_else(|| default_workers(&share), |n| n as usize),
+                _ => 0,
+            },
+            share,
         }
     }
 }
@@ -158,6 +172,12 @@ impl Config {
 /// More than a few threads only move work around: the handler, not the network, is where the time goes.
 fn default_io_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(4))
+}
+
+/// One for each CPU that the quota pays for, and never more than there are.
+fn default_workers(share: &Share) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    share.cpus.map_or(cpus, |quota| (quota.ceil() as usize).clamp(1, cpus))
 }
 
 #[cfg(test)]
@@ -187,6 +207,16 @@ mod tests {
     fn the_limit_in_bytes_wins_over_the_one_in_mebibytes() {
         assert_eq!(read(&[("REQ_MB_LIMIT", "0.5")]).wire.body, 524_288);
         assert_eq!(read(&[("REQ_MB_LIMIT", "2"), ("FUNC_MEMFILE_MAX", "1000")]).wire.body, 1000);
+    }
+
+    #[test]
+    fn there_are_as_many_workers_as_cpus_are_paid_for() {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let workers = |quota| default_workers(&Share { cpus: quota, memory: None });
+        assert_eq!((workers(None), workers(Some(0.2)), workers(Some(1e6))), (cpus, 1, cpus));
+        assert_eq!(workers(Some(1.5)), 2.min(cpus));
+        assert_eq!(read(&[("FUNC_ISOLATION", "process"), ("FUNC_WORKERS", "3")]).workers, 3);
+        assert_eq!(read(&[("FUNC_WORKERS", "3")]).workers, 0);
     }
 
     #[test]

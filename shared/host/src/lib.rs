@@ -7,11 +7,13 @@
 #![deny(unsafe_code)]
 
 mod call;
+mod cgroup;
 mod cli;
 mod config;
 mod exit;
 mod fatal;
 mod http;
+mod isolation;
 mod lifecycle;
 mod log;
 mod metrics;
@@ -37,6 +39,10 @@ pub fn run<E: Engine>() -> Exit {
     let signals = Signals::block();
     if let Some(exit) = answer_arguments(E::NAME, E::CAPABILITIES) {
         return exit;
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|argument| argument == isolation::MARK) {
+        return isolation::run_worker::<E>(signals, arguments.next());
     }
     let (config, settings) = match Config::read(E::NAME, &Environment) {
         Ok(read) => read,

@@ -2,11 +2,11 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use contract::CancelReason;
+use contract::{CancelReason, Gauges};
 use http::Method;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
+    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
 use crate::log::Log;
@@ -59,6 +59,54 @@ impl Rejected {
     }
 }
 
+/// Why a worker process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerEnd {
+    /// It could not load the function.
+    Start,
+    /// It was asked to, because it had been replaced or the host ends.
+    Finished,
+    /// By itself: user code or the language's runtime has ended the process.
+    Exit,
+    /// By a signal that the host has not sent.
+    Signal,
+    /// Killed because a call did not stop.
+    Stuck,
+    /// Killed because there was too little memory.
+    Memory,
+    /// Killed because it had let go of its connection to the host.
+    Unlinked,
+    /// Killed because it did not end when it was asked to.
+    Late,
+}
+
+impl WorkerEnd {
+    const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Finished,
+        Self::Exit,
+        Self::Signal,
+        Self::Stuck,
+        Self::Memory,
+        Self::Unlinked,
+        Self::Late,
+    ];
+
+    /// The `cause` label.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Finished => "finished",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::Stuck => "killed_stuck",
+            Self::Memory => "killed_memory",
+            Self::Unlinked => "killed_unlinked",
+            Self::Late => "killed_late",
+        }
+    }
+}
+
 /// The registry and the handles that are used per request, so that no label is looked up then.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -69,6 +117,16 @@ pub(crate) struct Metrics {
     by_method: [OnceLock<MethodSeries>; METHODS.len() + 1],
     rejected: [IntCounter; Rejected::ALL.len()],
     cancelled: [IntCounter; CancelReason::ALL.len()],
+    worker_ends: [IntCounter; WorkerEnd::ALL.len()],
+    /// Worker processes that have loaded the function.
+    pub(crate) worker_starts: IntCounter,
+    /// Worker processes that get calls.
+    pub(crate) workers: IntGauge,
+    /// Those of them that have any.
+    pub(crate) workers_busy: IntGauge,
+    engine_tasks: IntGauge,
+    engine_lock_wait: Counter,
+    engine_loop_lag: Gauge,
     /// Calls whose user code may be running.
     pub(crate) in_flight: IntGauge,
     /// Cancelled calls whose user code still runs a second later.
@@ -81,9 +139,13 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     /// Errors that no reply could carry.
     pub(crate) stray_failures: IntCounter,
+    /// Processor time of calls, as far as it is known.
+    pub(crate) cpu_seconds: Counter,
     cold_start: Gauge,
     build: IntGaugeVec,
     log_lines_dropped: IntCounter,
+    /// Lines that workers have written faster than they may.
+    pub(crate) worker_lines_dropped: IntCounter,
     log: Log,
 }
 
@@ -132,7 +194,43 @@ impl Metrics {
                 &["reason"],
             ),
         );
+        let worker_ends = register(
+            &all,
+            IntCounterVec::new(
+                vector("funchost_worker_exits_total", "Worker processes that have ended."),
+                &["cause"],
+            ),
+        );
+        let gauge = |name, help| register(&all, IntGauge::new(name, help));
         Self {
+            worker_ends: WorkerEnd::ALL.map(|end| worker_ends.with_label_values(&[end.label()])),
+            worker_starts: register(
+                &all,
+                IntCounter::new(
+                    "funchost_worker_starts_total",
+                    "Worker processes that have loaded the function.",
+                ),
+            ),
+            workers: gauge("funchost_workers", "Worker processes that calls are given to."),
+            workers_busy: gauge("funchost_workers_busy", "Worker processes that run a call."),
+            engine_tasks: gauge(
+                "funchost_engine_tasks",
+                "Tasks of the language, such as goroutines, where it tells.",
+            ),
+            engine_lock_wait: register(
+                &all,
+                Counter::new(
+                    "funchost_engine_lock_wait_seconds_total",
+                    "Time that threads waited for the lock of the language, where it has one.",
+                ),
+            ),
+            engine_loop_lag: register(
+                &all,
+                Gauge::new(
+                    "funchost_engine_loop_lag_seconds",
+                    "By how much the language's event loop is late, where it has one.",
+                ),
+            ),
             calls: register(
                 &all,
                 IntCounterVec::new(
@@ -190,6 +288,13 @@ impl Metrics {
                     "Errors of user code that no reply could carry, such as those of background tasks.",
                 ),
             ),
+            cpu_seconds: register(
+                &all,
+                Counter::new(
+                    "funchost_cpu_seconds_total",
+                    "Processor time that calls of the user function took, where it is known: in worker processes.",
+                ),
+            ),
             cold_start: register(
                 &all,
                 Gauge::new(
@@ -211,6 +316,7 @@ impl Metrics {
                     "Log lines that were dropped because nobody read them fast enough.",
                 ),
             ),
+            worker_lines_dropped: counter(),
             log,
             registry: all,
         }
@@ -243,9 +349,22 @@ impl Metrics {
         self.cancelled[reason.index()].inc();
     }
 
+    /// Counts a worker process that has ended.
+    pub(crate) fn worker_ended(&self, end: WorkerEnd) {
+        self.worker_ends[end as usize].inc();
+    }
+
+    /// Takes over how the language does.
+    pub(crate) fn engine(&self, gauges: &Gauges) {
+        self.engine_tasks.set(gauges.tasks.and_then(|tasks| i64::try_from(tasks).ok()).unwrap_or(0));
+        self.engine_loop_lag.set(gauges.loop_lag.unwrap_or_default().as_secs_f64());
+        let waited = gauges.lock_wait.unwrap_or_default().as_secs_f64();
+        self.engine_lock_wait.inc_by((waited - self.engine_lock_wait.get()).max(0.0));
+    }
+
     /// Everything in Prometheus' text format, version 0.0.4.
     pub(crate) fn render(&self) -> Vec<u8> {
-        let dropped = self.log.dropped_lines();
+        let dropped = self.log.dropped_lines() + self.worker_lines_dropped.get();
         self.log_lines_dropped.inc_by(dropped.saturating_sub(self.log_lines_dropped.get()));
         let mut text = Vec::with_capacity(8 * 1024);
         let written = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -264,6 +383,11 @@ impl Metrics {
             }
         })
     }
+}
+
+/// A counter that goes into another one.
+fn counter() -> IntCounter {
+    IntCounter::new("part", "part").unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 /// Makes a metric known under its name. Names, labels and buckets are constants of this file and every test builds

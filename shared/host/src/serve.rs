@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     fatal,
     http::{App, Connections, Listener},
+    isolation::{Isolated, Limits, Pool, Refusal},
     lifecycle::{Lifecycle, Phase},
     log::{FunctionLog, LIFECYCLE, Log},
     metrics::Metrics,
@@ -82,19 +83,11 @@ async fn serve<E: Engine>(
         }
     };
     tracing::info!(target: LIFECYCLE, "listening on {}", listener.address);
-    let metrics = Arc::new(Metrics::new(log));
+    let metrics = Arc::new(Metrics::new(log.clone()));
     let limits = config.drain.clone();
-    let source = HandlerSource {
-        root: config.root.clone(),
-        module: config.module.clone(),
-        function: config.context.function_name.clone(),
-        context: config.context.clone(),
-        settings,
-        output: Arc::new(FunctionLog::new(metrics.stray_failures.clone())),
-    };
-    let app = Arc::new(App::<E>::new(config, metrics, Lifecycle::new()));
+    let mut loading = load::<E>(&config, settings, log, metrics.clone());
+    let app = Arc::new(App::<Isolated<E>>::new(config, metrics, Lifecycle::new()));
     let connections = Connections::new(app.clone());
-    let mut loading = load::<E>(source);
     loop {
         tokio::select! {
             () = listener.accept(&connections) => {}
@@ -106,14 +99,47 @@ async fn serve<E: Engine>(
             () = stop.asked() => break,
         }
     }
-    drain(&app, listener, &connections, &limits).await
+    let exit = drain(&app, listener, &connections, &limits).await;
+    app.finish().await;
+    exit
 }
 
-/// Loads on a thread of its own, which may block for as long as the function's imports take.
-fn load<E: Engine>(source: HandlerSource) -> oneshot::Receiver<Result<E, LoadError>> {
+type Loaded<E> = Result<Isolated<E>, LoadError>;
+
+/// Loads the function, in this process or in workers.
+fn load<E: Engine>(
+    config: &Config,
+    settings: Settings,
+    log: Log,
+    metrics: Arc<Metrics>,
+) -> oneshot::Receiver<Loaded<E>> {
     let (done, loaded) = oneshot::channel();
+    if config.workers > 0 {
+        let (workers, limits) = (config.workers, Limits::new(&settings));
+        tokio::spawn(async move {
+            let loaded = match Pool::start(workers, limits, log, metrics).await {
+                Ok(pool) => Ok(Isolated::Process(pool)),
+                Err(Refusal::Load(error)) => Err(error),
+                // Dropping the sender tells of it.
+                Err(Refusal::Panicked) => return,
+            };
+            let _ = done.send(loaded);
+        });
+        return loaded;
+    }
+    let stray = metrics.stray_failures.clone();
+    let source = HandlerSource {
+        root: config.root.clone(),
+        module: config.module.clone(),
+        function: config.context.function_name.clone(),
+        context: config.context.clone(),
+        settings,
+        share: config.share,
+        output: Arc::new(FunctionLog(move || stray.inc())),
+    };
+    // On a thread of its own, which may block for as long as the function's imports take.
     let work = move || {
-        let _ = done.send(E::load(source));
+        let _ = done.send(Isolated::load(source));
     };
     if let Err(error) = thread::Builder::new().name("funchost-load".to_owned()).spawn(work) {
         unreachable!("the thread that loads the function cannot be started: {error}");
@@ -121,7 +147,7 @@ fn load<E: Engine>(source: HandlerSource) -> oneshot::Receiver<Result<E, LoadErr
     loaded
 }
 
-fn ready<E: Engine>(app: &App<E>, engine: E, started: Instant) {
+fn ready<E: Engine>(app: &App<Isolated<E>>, engine: Isolated<E>, started: Instant) {
     let (runtime, took) = (engine.runtime_version(), started.elapsed());
     let (module, function) = (&app.config.module, &app.config.context.function_name);
     tracing::info!(target: LIFECYCLE, "ready: {module}.{function} on {runtime} after {} ms", took.as_millis());

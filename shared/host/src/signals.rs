@@ -55,15 +55,26 @@ impl Signals {
 
     /// Starts the work and waits until it is done, hearing the signals meanwhile.
     pub(crate) fn while_serving(self, start: impl FnOnce(Stop, Finish)) -> Exit {
-        let (stop, exit) = (Stop::default(), Arc::new(OnceLock::new()));
-        start(stop.clone(), Finish { exit: exit.clone(), main: pthread_self() });
+        let stop = Stop::default();
+        let heard = stop.clone();
+        self.until_finished(|finish| start(stop, finish), |signal| heard.ask(signal))
+    }
+
+    /// The same for a worker: when it is to stop, the host tells it. Signals that are sent to everybody are not for it.
+    pub(crate) fn while_ignoring(self, start: impl FnOnce(Finish)) -> Exit {
+        self.until_finished(start, |_| {})
+    }
+
+    fn until_finished(self, start: impl FnOnce(Finish), hear: impl Fn(Signal)) -> Exit {
+        let exit = Arc::new(OnceLock::new());
+        start(Finish { exit: exit.clone(), main: pthread_self() });
         loop {
             let signal = self.0.wait();
             if let Some(exit) = exit.get() {
                 return *exit;
             }
             match signal {
-                Ok(signal) => stop.ask(signal),
+                Ok(signal) => hear(signal),
                 Err(error) => unreachable!("waiting for signals that exist does not fail: {error}"),
             }
         }
@@ -95,8 +106,20 @@ impl Stop {
                 }
             });
         }
-        Ok(SigSet::from_iter(STOP).thread_unblock()?)
+        unblock()
     }
+}
+
+/// Makes the signals do nothing, and unblocks them in the calling thread and in those it starts from now on. Called
+/// within the runtime.
+pub(crate) fn ignore_on_this_thread() -> std::io::Result<()> {
+    // A handler that nobody listens to, which stays for good. Being ignored would be inherited by what user code starts.
+    drop((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+    unblock()
+}
+
+fn unblock() -> std::io::Result<()> {
+    Ok(SigSet::from_iter(STOP).thread_unblock()?)
 }
 
 impl Finish {

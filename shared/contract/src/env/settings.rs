@@ -62,6 +62,13 @@ impl Settings {
         if mistakes.is_empty() { Ok(Self(values)) } else { Err(mistakes) }
     }
 
+    /// The same settings as if this variable were not set and had no default.
+    #[must_use]
+    pub fn without(mut self, row: &Variable) -> Self {
+        self.0.remove(row.name);
+        self
+    }
+
     /// The value of a row of text, path, address, choice or quantity, when it is set or has a default.
     pub fn text(&self, row: &Variable) -> Option<&str> {
         match self.0.get(row.name) {

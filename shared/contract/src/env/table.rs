@@ -51,13 +51,34 @@ table! {
     FUNC_RUNTIME: Kind::Text, Origin::Kubeless, {},
         "what the function is told its runtime is called, as in python3.13";
     FUNC_MEMORY_LIMIT: Kind::Quantity, Origin::Kubeless, {},
-        "what the function is told its memory limit is; 0 means none";
+        "what the function is told its memory limit is; 0 means none. With FUNC_ISOLATION=process the worker that has \
+         most is ended when all of them together have more";
     REQ_MB_LIMIT: Kind::Mebibytes { max: 4096.0 }, Origin::KubelessRuntime("Node.js"), { default: Some("1") },
         "the largest request body, inflated if it was compressed; one byte more is answered 413";
     FUNC_MEMFILE_MAX: count(1, 4_294_967_296, "bytes"), Origin::KubelessRuntime("Python"), {},
         "the same limit in bytes; it wins over REQ_MB_LIMIT when set";
     FUNC_CONCURRENCY: count(1, 1_000_000, "calls"), Origin::Funchost, { default: Some("1000") },
         "how many calls run at once; a runtime with fewer threads than this runs no more than it has threads";
+    FUNC_ISOLATION: Kind::Choice(&["thread", "process"]), Origin::Funchost, { default: Some("thread") },
+        "where the function runs: in threads of the server's own process, or in worker processes that it can ruin \
+         without ruining the server";
+    FUNC_WORKERS: count(1, 256, "processes"), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: how many worker processes there are. As many as the CPUs that the quota allows \
+         when not set";
+    FUNC_CPU_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: the processor time that a call may take, then 408. A call that shares its worker \
+         with others is charged its part of what they take together";
+    FUNC_WORKER_MAX_CALLS: count(1, 1_000_000_000, "calls"), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: a worker is replaced after so many calls";
+    FUNC_WORKER_MAX_AGE: seconds(1.0, 365.0 * DAY), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: a worker is replaced when it is so old";
+    FUNC_WORKER_MAX_MEMORY: Kind::Quantity, Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: a worker that has grown larger than this is replaced";
+    FUNC_WORKER_FILES: count(16, 1_048_576, "files"), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: how many files and sockets a worker may have open (RLIMIT_NOFILE)";
+    FUNC_WORKER_PROCESSES: count(16, 4_194_304, "processes"), Origin::Funchost, {},
+        "with FUNC_ISOLATION=process: how many processes and threads the user of the workers may have altogether \
+         (RLIMIT_NPROC, which does not bind root)";
     FUNC_QUEUE: count(0, 1_000_000, "calls"), Origin::Funchost, { default: Some("1000") },
         "how many calls may wait for their turn; one more is answered 503";
     FUNC_QUEUE_WAIT: seconds(0.0, DAY), Origin::Funchost, { default: Some("10") },

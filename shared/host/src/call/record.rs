@@ -9,6 +9,7 @@ use contract::CallIds;
 use http::Method;
 use tokio::time::Instant;
 
+use super::place::CallState;
 use crate::{log::AccessLine, metrics::Metrics};
 
 /// Shared by everybody who handles the request; when the last of them lets go, the request is over and is recorded.
@@ -21,7 +22,7 @@ pub(crate) struct Record {
     line: Option<AccessLine>,
     status: AtomicU16,
     bytes: AtomicU64,
-    call: OnceLock<Instant>,
+    call: OnceLock<(Instant, Arc<CallState>)>,
     outcome: AtomicU8,
     metrics: Arc<Metrics>,
 }
@@ -49,8 +50,8 @@ impl Record {
     }
 
     /// The function is being called: from now on the request counts as a call, and its time runs.
-    pub(crate) fn calls_function(&self) {
-        let _ = self.call.set(Instant::now());
+    pub(crate) fn calls_function(&self, state: Arc<CallState>) {
+        let _ = self.call.set((Instant::now(), state));
     }
 
     /// The call went another way than well.
@@ -87,13 +88,19 @@ const CLIENT_GONE: u16 = 499;
 impl Drop for Record {
     fn drop(&mut self) {
         let outcome = *self.outcome.get_mut();
-        if let Some(started) = self.call.get()
+        if let Some((started, _)) = self.call.get()
             && outcome != Outcome::Refused as u8
         {
             self.metrics.called(&self.method, started.elapsed(), outcome == Outcome::Failed as u8);
         }
         if let Some(line) = &self.line {
-            line.write(*self.status.get_mut(), *self.bytes.get_mut(), self.arrived.elapsed(), &self.ids);
+            let cpu = self.call.get().and_then(|(_, state)| state.cpu());
+            line.write(
+                *self.status.get_mut(),
+                *self.bytes.get_mut(),
+                (self.arrived.elapsed(), cpu),
+                &self.ids,
+            );
         }
     }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use contract::{CallIds, CancelReason, HandlerError, Reply, cancel::Canceller};
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep},
+};
 
 use super::place::CallState;
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 type Invoke = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
+
+/// How long the engine may take to say where a call was when its time was over.
+const WHERE: Duration = Duration::from_millis(500);
 
 /// What is needed to cancel a call and to see it to its end.
 pub(crate) struct Leash {
@@ -43,36 +49,91 @@ impl Leash {
     /// Nobody waits for the call any more: its client has gone, or the process is about to.
     pub(crate) fn let_go(self, invoke: Option<Invoke>) {
         let aborting = self.lifecycle.phase() == Phase::Aborting;
-        self.cancel(if aborting { CancelReason::Shutdown } else { CancelReason::ClientGone }, invoke);
+        let reason = if aborting { CancelReason::Shutdown } else { CancelReason::ClientGone };
+        self.cancel(reason);
+        tokio::spawn(self.see_to_its_end(invoke));
     }
 
-    /// Tells the engine to stop and looks after the call in the background: `invoke`, if the engine still runs it,
-    /// is driven to its end, and if the user code does not stop, that is counted and logged.
-    pub(crate) fn cancel(self, reason: CancelReason, invoke: Option<Invoke>) {
-        self.canceller.fire(reason);
-        self.metrics.cancelled(reason);
+    /// The call's time is over. It is logged, with where the call was, if the caller blames the function for it.
+    pub(crate) fn overdue(self, invoke: Option<Invoke>) -> Blame {
+        let (blame, blamed) = oneshot::channel::<String>();
+        self.cancel(CancelReason::Deadline);
         tokio::spawn(async move {
             let mut invoke = invoke;
-            let patience = Instant::now() + STUCK_AFTER;
-            if let Some(future) = invoke.as_mut()
-                && tokio::time::timeout_at(patience, future).await.is_ok()
-            {
-                invoke = None;
+            if let Ok(problem) = blamed.await {
+                self.tell_where(&problem, &mut invoke).await;
             }
-            // Also when the future is over: a stream's producer may still run.
-            tokio::time::sleep_until(patience).await;
-            if self.state.mark_stuck(&self.metrics) {
-                tracing::warn!(
-                    reason = reason.label(),
-                    request_id = self.ids.request_id.as_str(),
-                    trace_id = %TraceId(&self.ids),
-                    "a cancelled call does not stop: its place stays taken until it does"
-                );
-            }
-            if let Some(future) = invoke {
-                drop(future.await);
-            }
+            self.see_to_its_end(invoke).await;
         });
+        Blame(blame)
+    }
+
+    /// The engine itself has stopped the call, because of this problem; it is logged.
+    pub(crate) fn stopped(self, problem: String) {
+        tokio::spawn(async move { self.tell_where(&problem, &mut None).await });
+    }
+
+    fn cancel(&self, reason: CancelReason) {
+        self.canceller.fire(reason);
+        self.metrics.cancelled(reason);
+    }
+
+    /// Looks after a call that was told to stop: `invoke`, if the engine still runs it, is driven to its end, and if the
+    /// user code does not stop, that is counted and logged.
+    async fn see_to_its_end(self, mut invoke: Option<Invoke>) {
+        let patience = Instant::now() + STUCK_AFTER;
+        if let Some(future) = invoke.as_mut()
+            && tokio::time::timeout_at(patience, future).await.is_ok()
+        {
+            invoke = None;
+        }
+        // Also when the future is over: a stream's producer may still run.
+        tokio::time::sleep_until(patience).await;
+        if self.state.mark_stuck(&self.metrics) {
+            tracing::warn!(
+                request_id = self.ids.request_id.as_str(),
+                trace_id = %TraceId(&self.ids),
+                "a cancelled call does not stop: its place stays taken until it does"
+            );
+        }
+        if let Some(future) = invoke {
+            drop(future.await);
+        }
+    }
+
+    /// Logs why a call was stopped, and where its user code was then. `invoke` is driven on meanwhile, and taken when
+    /// it comes to its end.
+    async fn tell_where(&self, problem: &str, invoke: &mut Option<Invoke>) {
+        let ended = async {
+            match invoke {
+                Some(future) => drop(future.await),
+                None => std::future::pending().await,
+            }
+        };
+        let (stack, ended) = tokio::select! {
+            stack = self.canceller.whereabouts() => (stack, false),
+            () = ended => {
+                // It may have told right before.
+                let told = tokio::time::timeout(Duration::ZERO, self.canceller.whereabouts()).await;
+                (told.unwrap_or_default(), true)
+            }
+            () = tokio::time::sleep(WHERE) => (String::new(), false),
+        };
+        if ended {
+            *invoke = None;
+        }
+        let ids = &self.ids;
+        tracing::error!(request_id = ids.request_id.as_str(), trace_id = %TraceId(ids), stack, "{problem}");
+    }
+}
+
+/// The question whether the function is to blame for a call whose time is over. Dropping it says no.
+pub(crate) struct Blame(oneshot::Sender<String>);
+
+impl Blame {
+    /// The function did not finish within `timeout`.
+    pub(crate) fn function(self, timeout: Duration) {
+        let _ = self.0.send(format!("the function did not finish within {} s", timeout.as_secs_f64()));
     }
 }
 
@@ -85,7 +146,7 @@ pub(crate) enum Ended {
     /// The engine is done, or streams its reply.
     Replied(Result<Reply, HandlerError>, Leash),
     /// The deadline came first; the call was told to stop.
-    TimedOut,
+    TimedOut(Blame),
 }
 
 /// Drives a call until it replies or its deadline comes. Dropping it earlier means that the client has gone.
@@ -125,10 +186,10 @@ impl Future for Running {
         if timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        if let Some((invoke, leash)) = this.call.take() {
-            leash.cancel(CancelReason::Deadline, Some(invoke));
+        match this.call.take() {
+            Some((invoke, leash)) => Poll::Ready(Ended::TimedOut(leash.overdue(Some(invoke)))),
+            None => unreachable!("the call was there a few lines before"),
         }
-        Poll::Ready(Ended::TimedOut)
     }
 }
 

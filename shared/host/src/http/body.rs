@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{BodyError, BodyStream, CancelReason, HandlerError};
+use contract::{BodyError, BodyStream, HandlerError};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{task::AbortHandle, time::Instant};
 
@@ -66,7 +66,10 @@ impl Streamed {
                 let problem = if late { BodyError::Late(timeout).into() } else { Problem::TimedOut(timeout) };
                 cut(&record, &leash.metrics, &problem);
                 // The reason first: an engine takes a dropped stream for a client that has gone.
-                leash.cancel(CancelReason::Deadline, None);
+                let blame = leash.overdue(None);
+                if !late {
+                    blame.function(timeout);
+                }
                 drop(stream);
                 reader.into_iter().for_each(Waker::wake);
             }

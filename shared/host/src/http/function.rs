@@ -107,6 +107,7 @@ async fn run<E: Engine>(
     let Arrival { record, remote, deadline, .. } = arrival;
     let Admitted { payload, inlet, place, state } = admitted;
     let (canceller, cancel) = Canceller::new();
+    record.calls_function(state.clone());
     let leash = Leash {
         canceller,
         state,
@@ -126,17 +127,17 @@ async fn run<E: Engine>(
         cancel,
         place,
     };
-    record.calls_function();
     let engine = app.engine();
     let timeout = app.config.calls.timeout;
     let running = Running::new(async move { engine.invoke(invocation).await }, leash, *deadline);
     let ended = until_gone(running, inlet.as_ref()).await?;
     let failure = inlet.as_ref().and_then(Inlet::failure);
     match (ended, failure) {
-        (Ended::TimedOut, _) => {
+        (Ended::TimedOut(blame), _) => {
             if inlet.is_some_and(|inlet| inlet.close_late(timeout)) {
                 return Err(BodyError::Late(timeout).into());
             }
+            blame.function(timeout);
             record.ended(Outcome::Failed);
             Err(Problem::TimedOut(timeout))
         }
@@ -146,6 +147,11 @@ async fn run<E: Engine>(
                 leash.let_go(None);
             }
             Err(failure.into())
+        }
+        (Ended::Replied(Err(error @ HandlerError::OutOfCpu(_)), leash), None) => {
+            record.ended(Outcome::Failed);
+            leash.stopped(error.to_string());
+            Err(Problem::Handler(error))
         }
         (Ended::Replied(Err(error), _), None) => {
             let refused = matches!(error, HandlerError::BadData(_));

@@ -50,9 +50,9 @@ impl Problem {
             Self::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Coding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Body(BodyError::Stalled(_) | BodyError::Late(_)) | Self::TimedOut(_) => {
-                StatusCode::REQUEST_TIMEOUT
-            }
+            Self::Body(BodyError::Stalled(_) | BodyError::Late(_))
+            | Self::TimedOut(_)
+            | Self::Handler(HandlerError::OutOfCpu(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handler(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -89,6 +89,12 @@ impl Problem {
             }
             Self::TimedOut(timeout) => {
                 format!("Timeout exceeded: the function did not finish within {} s", timeout.as_secs_f64())
+            }
+            Self::Handler(HandlerError::OutOfCpu(limit)) => {
+                format!(
+                    "Timeout exceeded: the function used more than {} s of processor time (FUNC_CPU_TIMEOUT)",
+                    limit.as_secs_f64()
+                )
             }
             Self::Handler(error @ HandlerError::BadData(_)) => error.to_string(),
             Self::Handler(HandlerError::Raised(failure)) if detail => format!("Error: {}", failure.message),
@@ -138,11 +144,13 @@ impl Problem {
                 tracing::error!(request_id, %trace_id, error = kind, stack, "the function failed: {message}");
             }
             Self::Handler(HandlerError::BadData(_)) => {}
-            Self::Handler(error) => tracing::error!(request_id, %trace_id, "the call failed: {error}"),
-            Self::TimedOut(timeout) => {
-                let seconds = timeout.as_secs_f64();
-                tracing::error!(request_id, %trace_id, "the function did not finish within {seconds} s");
+            Self::Handler(HandlerError::Lost(why)) => {
+                let (why, stack) = why.split_once('\n').unwrap_or((why, ""));
+                tracing::error!(request_id, %trace_id, stack, "the call was lost: {why}");
             }
+            // Whoever stops the call writes where it was.
+            Self::TimedOut(_) | Self::Handler(HandlerError::OutOfCpu(_)) => {}
+            Self::Handler(error) => tracing::error!(request_id, %trace_id, "the call failed: {error}"),
             _ => {}
         }
     }

@@ -61,6 +61,13 @@ impl<E: Engine> App<E> {
         }
     }
 
+    /// Ends what the engine has outside of this process, and waits for that.
+    pub(crate) async fn finish(&self) {
+        if let Some(engine) = self.engine.get() {
+            engine.finish().await;
+        }
+    }
+
     /// Counts and logs a problem and makes the response for it.
     pub(super) fn refuse(&self, problem: &Problem, record: &Record) -> http::Response<Outgoing> {
         if let Some(reason) = problem.rejected() {
@@ -104,6 +111,9 @@ async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
     match app.lifecycle.phase() {
         Phase::Loading => unavailable("the function is being loaded"),
         Phase::Draining | Phase::Closing | Phase::Aborting => unavailable("the host is shutting down"),
+        Phase::Ready if app.engine.get().is_some_and(|engine| !engine.serves()) => {
+            unavailable("no worker is alive")
+        }
         Phase::Ready if app.admission.too_many_stuck() => unavailable("too many calls do not stop"),
         Phase::Ready => ok("OK"),
     }
@@ -111,6 +121,9 @@ async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
 
 async fn metrics<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    if let Some(engine) = app.engine.get() {
+        app.metrics.engine(&engine.gauges().await);
+    }
     ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()
 }
 

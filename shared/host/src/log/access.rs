@@ -5,6 +5,8 @@ use std::{borrow::Cow, net::SocketAddr, time::Duration};
 use contract::CallIds;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
+use tracing::field::Empty;
+
 use super::{ACCESS, TraceId};
 
 /// What is kept of a request for its access line. Everything is a cheap clone of what the parser made.
@@ -43,13 +45,15 @@ impl AccessLine {
             referer = "",
             user_agent = "",
             duration = 0.0,
+            cpu = Empty,
             request_id = "-",
             trace_id = "-",
         );
     }
 
-    /// Writes the line; the order of the fields is the order in the text format.
-    pub(crate) fn write(&self, status: u16, bytes: u64, took: Duration, ids: &CallIds) {
+    /// Writes the line; the order of the fields is the order in the text format. `took` is the time on the clock and,
+    /// when it is known, that of the processor.
+    pub(crate) fn write(&self, status: u16, bytes: u64, took: (Duration, Option<Duration>), ids: &CallIds) {
         tracing::info!(
             target: ACCESS,
             remote = %self.remote.ip(),
@@ -60,7 +64,8 @@ impl AccessLine {
             bytes,
             referer = &*lossy(&self.referer),
             user_agent = &*lossy(&self.agent),
-            duration = took.as_secs_f64(),
+            duration = took.0.as_secs_f64(),
+            cpu = took.1.map(|cpu| cpu.as_secs_f64()),
             request_id = ids.request_id.as_str(),
             trace_id = %TraceId(ids),
         );

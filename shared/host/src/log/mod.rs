@@ -8,7 +8,6 @@ mod text;
 use std::{io, time::Duration};
 
 use contract::{CallIds, Failure, Output, OutputLine, OutputStream};
-use prometheus::IntCounter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     Layer,
@@ -43,7 +42,12 @@ pub(crate) struct Log {
 impl Log {
     /// Sends everything that is logged from now on to standard output and standard error.
     pub(crate) fn start(config: &LogConfig) -> io::Result<Self> {
-        let log = Self { out: Sink::start(io::stdout())?, err: Sink::start(io::stderr())? };
+        Ok(Self::to(Sink::start(io::stdout())?, Sink::start(io::stderr())?, config))
+    }
+
+    /// The same, to two ways of the caller's choice.
+    pub(crate) fn to(out: Sink, err: Sink, config: &LogConfig) -> Self {
+        let log = Self { out, err };
         let filter = Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("host", config.level)
@@ -59,7 +63,15 @@ impl Log {
         // A second start in one process happens in tests only; the first log stays.
         let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
         std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of the host: {panic}")));
-        Ok(log)
+        log
+    }
+
+    /// Takes over lines that another process has formatted in the same way.
+    pub(crate) fn relay(&self, stream: OutputStream, lines: &[u8]) {
+        match stream {
+            OutputStream::Stdout => self.out.relay(lines),
+            OutputStream::Stderr => self.err.relay(lines),
+        }
     }
 
     /// Lines lost so far because nobody read them.
@@ -86,20 +98,16 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// The function's way into the log.
-#[derive(Debug)]
-pub(crate) struct FunctionLog {
-    stray: IntCounter,
-}
+/// The function's way into the log. `stray` is called for every failure that no reply could carry.
+pub(crate) struct FunctionLog<F>(pub(crate) F);
 
-impl FunctionLog {
-    /// Counts stray failures in `stray`.
-    pub(crate) fn new(stray: IntCounter) -> Self {
-        Self { stray }
+impl<F> std::fmt::Debug for FunctionLog<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FunctionLog")
     }
 }
 
-impl Output for FunctionLog {
+impl<F: Fn() + Send + Sync> Output for FunctionLog<F> {
     fn line(&self, line: OutputLine<'_>) {
         let request_id = line.call.map(|ids| ids.request_id.as_str());
         let trace_id = line.call.map(|ids| TraceId(ids).to_string());
@@ -111,7 +119,7 @@ impl Output for FunctionLog {
     }
 
     fn stray_failure(&self, failure: &Failure, call: Option<&CallIds>) {
-        self.stray.inc();
+        self.0();
         tracing::error!(
             request_id = call.map(|ids| ids.request_id.as_str()),
             trace_id = call.map(|ids| TraceId(ids).to_string()),
@@ -120,6 +128,14 @@ impl Output for FunctionLog {
             "the function failed outside of a call: {}",
             failure.message
         );
+    }
+}
+
+/// Writes a line that a worker's process has printed without the engine's knowledge.
+pub(crate) fn worker_line(stream: OutputStream, worker: u64, text: &str) {
+    match stream {
+        OutputStream::Stdout => tracing::info!(target: FUNCTION_STDOUT, worker, "{text}"),
+        OutputStream::Stderr => tracing::info!(target: FUNCTION_STDERR, worker, "{text}"),
     }
 }
 

@@ -49,18 +49,31 @@ impl Sink {
     /// To the file behind `to`, which is used directly and not through the standard library's locked handles: a
     /// writer that blocks must block nobody else.
     pub(crate) fn start(to: impl AsFd) -> io::Result<Self> {
-        let file = File::from(to.as_fd().try_clone_to_owned()?);
+        Self::to(File::from(to.as_fd().try_clone_to_owned()?))
+    }
+
+    /// To a writer that may block.
+    pub(crate) fn to(to: impl Write + Send + 'static) -> io::Result<Self> {
         let sink = Self::default();
         let writer = sink.clone();
-        thread::Builder::new().name("funchost-log".to_owned()).spawn(move || writer.write_for_ever(file))?;
+        thread::Builder::new().name("funchost-log".to_owned()).spawn(move || writer.write_for_ever(to))?;
         Ok(sink)
     }
 
     /// Takes a whole line.
     fn push(&self, line: &[u8]) {
+        self.push_lines(line, || 1);
+    }
+
+    /// Takes several whole lines.
+    pub(crate) fn relay(&self, lines: &[u8]) {
+        self.push_lines(lines, || lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+    }
+
+    fn push_lines(&self, line: &[u8], count: impl FnOnce() -> u64) {
         let mut state = self.state();
         if state.waiting.len() + line.len() > ROOM {
-            self.0.dropped.fetch_add(1, Relaxed);
+            self.0.dropped.fetch_add(count(), Relaxed);
             return;
         }
         let wake = mem::take(&mut state.asleep);
@@ -85,7 +98,7 @@ impl Sink {
         drop(self.0.emptied.wait_timeout_while(state, patience, unwritten));
     }
 
-    fn write_for_ever(&self, mut file: File) {
+    fn write_for_ever(&self, mut file: impl Write) {
         let mut batch = Vec::new();
         loop {
             let mut state = self.state();

@@ -34,7 +34,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         match event.metadata().target() {
-            ACCESS => event.record(&mut Combined { out: &mut out }),
+            ACCESS => event.record(&mut Combined { out: &mut out, cpu_known: false }),
             FUNCTION_STDOUT | FUNCTION_STDERR => event.record(&mut Message { out: &mut out, verbatim: true }),
             _ => {
                 write!(out, "{} {} ", now(LINE_TIME), event.metadata().level())?;
@@ -62,12 +62,13 @@ fn write_clf_time(out: &mut Writer<'_>) -> fmt::Result {
     })
 }
 
-/// `remote - - [time] "method path protocol" status bytes "referer" "agent" seconds request-id trace-id`
+/// `remote - - [time] "method path protocol" status bytes "referer" "agent" seconds cpu-seconds request-id trace-id`
 ///
 /// Relies on the fields coming in the order in which [`super::AccessLine`] names them. Written without format
 /// strings where it can be: there is one of these lines per request.
 struct Combined<'a, 'w> {
     out: &'a mut Writer<'w>,
+    cpu_known: bool,
 }
 
 impl Combined<'_, '_> {
@@ -77,6 +78,8 @@ impl Combined<'_, '_> {
             "path" => ("", " "),
             "protocol" => ("", "\""),
             "referer" | "user_agent" => (" \"", "\""),
+            // A request without a call has taken no time of the processor.
+            "request_id" if !self.cpu_known => (" - ", ""),
             "request_id" | "trace_id" => (" ", ""),
             _ => return Ok(()),
         };
@@ -101,7 +104,8 @@ impl Visit for Combined<'_, '_> {
         let _ = write!(self.out, " {value}");
     }
 
-    fn record_f64(&mut self, _: &Field, value: f64) {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.cpu_known |= field.name() == "cpu";
         let _ = write!(self.out, " {value:.6}");
     }
 

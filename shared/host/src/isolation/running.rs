@@ -1,0 +1,368 @@
+//! The calls that a worker runs.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::{BufMut as _, Bytes};
+use contract::{Body, CancelReason, Engine, HandlerError, Hold, Invocation, Place, Reply, cancel::Canceller};
+
+use super::{
+    body::{Assembly, Credit, Inbound, Incoming},
+    frame::{
+        CallHead, Fields, Frame, Kind, Malformed, Placed, ReplyHead, put_done, put_error, put_gauges,
+        put_text, read_error, read_reason,
+    },
+    limits::own_cpu,
+    link::Link,
+};
+
+/// How long the engine may take to say where a call was.
+const WHERE: Duration = Duration::from_secs(1);
+
+/// A reply's body up to this size goes with its head.
+pub(super) const INLINE: usize = super::link::PIECE;
+
+/// The calls, and the engine that runs them.
+pub(super) struct Calls<E> {
+    engine: Mutex<Option<Arc<E>>>,
+    link: Arc<Link>,
+    known: Mutex<HashMap<u32, Known>>,
+    meter: Arc<Meter>,
+}
+
+/// A call that the host may still say something about.
+enum Known {
+    /// Its body is on its way.
+    Arriving(Box<CallHead>, Assembly),
+    Running(Running),
+}
+
+struct Running {
+    canceller: Arc<Canceller>,
+    /// The host's leave to send a streamed reply.
+    replying: Arc<Credit>,
+    /// The request's body, when it is streamed.
+    body: Option<Arc<Inbound>>,
+}
+
+const REPLIED: u8 = 1;
+const DONE: u8 = 2;
+
+/// What of a call has come to its end: the reply and the user code do so in any order.
+#[derive(Debug, Default)]
+struct Progress {
+    state: AtomicU8,
+    /// Nanoseconds of processor time, once the user code is done.
+    cpu: AtomicU64,
+}
+
+impl Progress {
+    fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu.load(Ordering::Acquire))
+    }
+}
+
+/// What a call's place holds in a worker.
+struct Held {
+    link: Arc<Link>,
+    call: u32,
+    progress: Arc<Progress>,
+    meter: Arc<Meter>,
+    begun: Duration,
+}
+
+impl Hold for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let nanoseconds = u64::try_from(self.meter.end(self.begun).as_nanos()).unwrap_or_default();
+        self.progress.cpu.store(nanoseconds, Ordering::Release);
+        // Until the reply goes out, its head tells that the call is done.
+        if self.progress.state.fetch_or(DONE, Ordering::AcqRel) & REPLIED != 0 {
+            let cpu = self.progress.cpu();
+            self.link.send(Kind::Done, self.call, |buffer| put_done(buffer, Some(cpu)));
+        }
+    }
+}
+
+/// Shares the processor time of the process out among the calls that run: each time one begins or ends, what was taken
+/// since the last time is divided by their number. A call alone is charged exactly what it takes.
+#[derive(Debug, Default)]
+struct Meter(Mutex<Shares>);
+
+#[derive(Debug, Default)]
+struct Shares {
+    running: u32,
+    /// The process's time when it was last looked at.
+    seen: Duration,
+    /// What a call would have been charged that has run all the time.
+    each: Duration,
+}
+
+impl Meter {
+    fn update(&self, change: impl FnOnce(&mut Shares)) -> Duration {
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = own_cpu();
+        if shares.running > 0 {
+            let each = now.saturating_sub(shares.seen) / shares.running;
+            shares.each += each;
+        }
+        shares.seen = now;
+        change(&mut shares);
+        shares.each
+    }
+
+    fn begin(&self) -> Duration {
+        self.update(|shares| shares.running += 1)
+    }
+
+    fn end(&self, begun: Duration) -> Duration {
+        self.update(|shares| shares.running -= 1).saturating_sub(begun)
+    }
+}
+
+impl<E: Engine> Calls<E> {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { engine: Mutex::new(None), link, known: Mutex::default(), meter: Arc::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<u32, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine(&self) -> MutexGuard<'_, Option<Arc<E>>> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The function is loaded; the host may send calls.
+    pub(super) fn start(&self, engine: E) {
+        let capacity = engine.capacity().map_or(0, std::num::NonZeroUsize::get);
+        let (version, streams) = (engine.runtime_version(), engine.streams_requests());
+        *self.engine() = Some(Arc::new(engine));
+        self.link.send(Kind::Loaded, 0, |buffer| {
+            buffer.put_u64_le(capacity as u64);
+            buffer.put_u8(u8::from(streams));
+            put_text(buffer, version);
+        });
+    }
+
+    /// Tells the host how the engine does, once it knows.
+    pub(super) fn tell_gauges(&self) {
+        let Some(engine) = self.engine().clone() else { return };
+        let link = self.link.clone();
+        tokio::spawn(async move {
+            let gauges = engine.gauges().await;
+            link.send(Kind::Gauges, 0, |buffer| put_gauges(buffer, &gauges));
+        });
+    }
+
+    /// Gives up the engine. It ends when the last call lets go of it.
+    pub(super) fn stop(&self) -> Option<Arc<E>> {
+        self.engine().take()
+    }
+
+    /// The host says something.
+    pub(super) fn take(self: &Arc<Self>, mut frame: Frame) -> Result<(), Malformed> {
+        let Frame { kind, call, payload } = &mut frame;
+        match kind {
+            Kind::Call => self.begin(*call, payload),
+            Kind::Cancel => {
+                let reason = read_reason(payload)?;
+                self.with(*call, |running| running.canceller.fire(reason));
+                if reason == CancelReason::Deadline {
+                    self.ask_where(*call);
+                }
+                Ok(())
+            }
+            Kind::Piece => self.piece(*call, payload.rest()),
+            Kind::End => {
+                self.body(*call, |body| body.end(Ok(())));
+                Ok(())
+            }
+            Kind::Broken => {
+                let error = read_error(payload)?;
+                self.body(*call, |body| body.end(Err(error)));
+                Ok(())
+            }
+            Kind::Taken => {
+                let bytes = payload.u32()?;
+                self.with(*call, |running| running.replying.taken(bytes));
+                Ok(())
+            }
+            Kind::Unread => {
+                self.with(*call, |running| running.replying.unread());
+                Ok(())
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    /// What the host says of a call that is over already means nothing.
+    fn with(&self, call: u32, act: impl FnOnce(&Running)) {
+        if let Some(Known::Running(running)) = self.known().get(&call) {
+            act(running);
+        }
+    }
+
+    /// Tells the host where the call was when its time was over, if the engine tells us.
+    fn ask_where(&self, call: u32) {
+        let mut canceller = None;
+        self.with(call, |running| canceller = Some(running.canceller.clone()));
+        let (Some(canceller), link) = (canceller, self.link.clone()) else { return };
+        tokio::spawn(async move {
+            if let Ok(stack) = tokio::time::timeout(WHERE, canceller.whereabouts()).await {
+                link.send(Kind::Whereabouts, call, |buffer| put_text(buffer, stack));
+            }
+        });
+    }
+
+    fn body(&self, call: u32, act: impl FnOnce(&Inbound)) {
+        let body = match self.known().get(&call) {
+            Some(Known::Running(running)) => running.body.clone(),
+            _ => None,
+        };
+        if let Some(body) = body {
+            act(&body);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, call: u32, payload: &mut Fields) -> Result<(), Malformed> {
+        let (head, placed) = CallHead::read(payload)?;
+        match placed {
+            Placed::Nowhere => self.run(call, head, Body::Empty, None),
+            Placed::Here => self.run(call, head, Body::from(payload.rest()), None),
+            Placed::Whole(size) => {
+                let arriving = Known::Arriving(Box::new(head), Assembly::of(size));
+                self.known().insert(call, arriving);
+            }
+            Placed::Streamed => {
+                let inbound = Arc::<Inbound>::default();
+                let incoming = Incoming::on_demand(inbound.clone(), self.link.clone(), call);
+                self.run(call, head, Body::Stream(Box::pin(incoming)), Some(inbound));
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(self: &Arc<Self>, call: u32, piece: Bytes) -> Result<(), Malformed> {
+        let mut known = self.known();
+        let Some(Known::Arriving(_, assembly)) = known.get_mut(&call) else {
+            drop(known);
+            self.body(call, |body| body.piece(piece));
+            return Ok(());
+        };
+        if let Some(body) = assembly.add(&piece)? {
+            let arrived = known.remove(&call);
+            drop(known);
+            if let Some(Known::Arriving(head, _)) = arrived {
+                self.run(call, *head, Body::from(body), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn run(self: &Arc<Self>, call: u32, head: CallHead, body: Body, inbound: Option<Arc<Inbound>>) {
+        let Some(engine) = self.engine().clone() else { return };
+        let (canceller, cancel) = Canceller::new();
+        let progress = Arc::new(Progress::default());
+        let held = Held {
+            link: self.link.clone(),
+            call,
+            progress: progress.clone(),
+            meter: self.meter.clone(),
+            begun: self.meter.begin(),
+        };
+        let credit = Credit::ahead();
+        let running = Running { canceller: Arc::new(canceller), replying: credit.clone(), body: inbound };
+        self.known().insert(call, Known::Running(running));
+        let CallHead { method, uri, version, headers, remote, ids, deadline } = head;
+        let place = Place::new(held);
+        let invocation =
+            Invocation { method, uri, version, headers, body, remote, ids, deadline, cancel, place };
+        let calls = self.clone();
+        tokio::spawn(async move {
+            let result = catching(engine.invoke(invocation)).await;
+            let done = progress.state.fetch_or(REPLIED, Ordering::AcqRel) & DONE != 0;
+            calls.answer(call, &credit, result, done.then(|| progress.cpu())).await;
+            calls.known().remove(&call);
+        });
+    }
+
+    async fn answer(
+        &self,
+        call: u32,
+        credit: &Credit,
+        result: Result<Reply, HandlerError>,
+        done: Option<Duration>,
+    ) {
+        let mut reply = match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                return self.link.send(Kind::Failed, call, |buffer| {
+                    put_done(buffer, done);
+                    put_error(buffer, &error);
+                });
+            }
+        };
+        let head = ReplyHead { status: reply.status, headers: mem::take(&mut reply.headers), done };
+        let send = |placed, bytes| {
+            self.link.send_with(Kind::Reply, call, |buffer| head.put(placed, buffer), bytes);
+        };
+        match reply.body {
+            Body::Empty => send(Placed::Nowhere, Bytes::new()),
+            Body::Whole(bytes) if bytes.len() <= INLINE => send(Placed::Here, bytes),
+            Body::Whole(bytes) => {
+                send(Placed::Whole(bytes.len() as u64), Bytes::new());
+                self.link.send_body(call, bytes);
+            }
+            Body::Stream(stream) => {
+                send(Placed::Streamed, Bytes::new());
+                credit.pump(&self.link, call, stream).await;
+            }
+        }
+    }
+}
+
+/// A panic of the engine costs its call, not the worker.
+async fn catching<T>(run: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
+    let mut run = pin!(run);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(HandlerError::Lost("the engine panicked".to_owned()))))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_shared_out_among_those_that_run() {
+        let spend = |time: Duration| {
+            let until = own_cpu() + time;
+            while own_cpu() < until {}
+        };
+        let meter = Meter::default();
+        spend(Duration::from_millis(20));
+        let first = meter.begin();
+        spend(Duration::from_millis(20));
+        let second = meter.begin();
+        spend(Duration::from_millis(20));
+        let second = meter.end(second);
+        let first = meter.end(first);
+        // Other tests run in this process at the same time.
+        assert!(second >= Duration::from_millis(10) && first >= second + Duration::from_millis(20));
+    }
+}
