@@ -56,6 +56,13 @@ impl Client {
         self.request(Method::POST, path).header("content-type", media_type).body(body).send()
     }
 
+    /// The value of a metric, labels included in the name; 0 when there is none.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or(0.0)
+    }
+
     /// Opens a connection of its own for bytes of the test's own making.
     pub fn connect(&self) -> Raw {
         let stream = TcpStream::connect(self.address).expect("the host accepts connections");

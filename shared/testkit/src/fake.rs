@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{
-    Body, BodyError, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, HandlerError,
+    Body, BodyError, CancelReason, Cancelled, Capability, DataKind, Engine, Failure, Gauges, HandlerError,
     HandlerSource, Invocation, LoadError, Place, Reply,
 };
 use futures_util::{
@@ -13,6 +13,8 @@ use futures_util::{
 };
 use http::HeaderValue;
 use tokio::sync::{Notify, watch};
+
+use crate::worst;
 
 /// Behaves as the path of each request says:
 ///
@@ -39,6 +41,7 @@ use tokio::sync::{Notify, watch};
 /// | `/read-anyway` | the same as `/read`, and takes a body that is not whole for one that is |
 /// | `/read-and-hang` | reads all of a streamed body, and waits until it is cancelled |
 /// | `/respond/<n>` | streams one piece for each of so many pieces of a streamed body, which it takes for all |
+/// | `/worst/...` | see [`worst`] |
 /// | any other | `hello` |
 ///
 /// Clones are handles on one engine, so that a test can watch the one it has handed to a server.
@@ -119,6 +122,7 @@ impl Engine for FakeEngine {
     const CAPABILITIES: &'static [Capability] = &[Capability::StreamingReply, Capability::BinaryBody];
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
+        worst::load(&source.module, &source.root)?;
         match source.module.as_str() {
             "missing" => Err(LoadError::NotFound(format!("there is no module \"{}\"", source.module))),
             "broken" => Err(LoadError::Failed {
@@ -140,6 +144,10 @@ impl Engine for FakeEngine {
         self.capacity
     }
 
+    async fn gauges(&self) -> Gauges {
+        Gauges { tasks: Some(7), ..Gauges::default() }
+    }
+
     fn streams_requests(&self) -> bool {
         self.streams_requests
     }
@@ -153,6 +161,7 @@ impl Engine for FakeEngine {
         let (behaviour, argument) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
         let number = argument.parse::<u64>().unwrap_or(0);
         match behaviour {
+            "worst" => worst::behave(call, argument).await.map(text),
             "spy" => Ok(text(spy(&call))),
             "echo" => Ok(Reply { body: call.body, ..text("") }),
             "sleep" => tokio::select! {

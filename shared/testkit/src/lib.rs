@@ -9,6 +9,7 @@ pub mod client;
 pub mod examples;
 mod fake;
 pub mod process;
+mod worst;
 
 pub use client::{Answer, Client};
 pub use fake::{FakeEngine, Seen};

@@ -281,6 +281,21 @@ impl HostProcess {
         self.output.text(Source::Stderr)
     }
 
+    /// The processes that it has started, as the system knows them.
+    pub fn children(&self) -> Vec<Pid> {
+        children_of(self.pid())
+    }
+
+    /// Waits until something is so that comes without a line of output; returns how long that took.
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+        let since = Instant::now();
+        while !holds() {
+            assert!(since.elapsed() < PATIENCE, "not {what} within {PATIENCE:?}\n{self:?}");
+            self.pause();
+        }
+        since.elapsed()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
@@ -377,6 +392,25 @@ impl Drop for HostProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The living children of a process.
+fn children_of(parent: u32) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name, which may hold anything, come the state and the parent.
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        fields.next().is_some_and(|state| state != "Z") && fields.next() == Some(parent.to_string().as_str())
+    };
+    numbers.filter(is_child).map(Pid::from_raw).collect()
+}
+
+/// Whether a process has ended, reaped or not.
+pub fn is_gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().unwrap_or_default().split_whitespace().next().is_none_or(|state| state == "Z")
 }
 
 /// The first address with a port in a line of text or JSON.

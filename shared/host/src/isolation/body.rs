@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,6 +28,11 @@ use super::{
 
 /// Bytes that may be on their way without having been taken.
 const WINDOW: usize = 2 * PIECE;
+
+/// What is said of an engine that panics.
+pub(super) fn panicked() -> HandlerError {
+    HandlerError::Lost("the engine panicked".to_owned())
+}
 
 /// The writer's leave to send.
 #[derive(Debug)]
@@ -96,7 +102,10 @@ impl Credit {
             }
             let next = poll_fn(|cx| match self.poll(cx, Self::is_unread) {
                 Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending => stream.as_mut().poll_next(cx).map(Some),
+                // A panic ends the body, and must not end it without a word.
+                Poll::Pending => catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx)))
+                    .unwrap_or_else(|_| Poll::Ready(Some(Err(panicked()))))
+                    .map(Some),
             });
             let mut piece = match next.await {
                 None => return,

@@ -11,7 +11,9 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use contract::{BodyError, CallIds, CancelReason, Failure, Gauges, HandlerError, LoadError, RequestId, TraceContext};
+use contract::{
+    BodyError, CallIds, CancelReason, Failure, Gauges, HandlerError, LoadError, RequestId, TraceContext,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 /// Bytes of a frame before its payload.

@@ -18,7 +18,7 @@ use bytes::{BufMut as _, Bytes};
 use contract::{Body, CancelReason, Engine, HandlerError, Hold, Invocation, Place, Reply, cancel::Canceller};
 
 use super::{
-    body::{Assembly, Credit, Inbound, Incoming},
+    body::{Assembly, Credit, Inbound, Incoming, panicked},
     frame::{
         CallHead, Fields, Frame, Kind, Malformed, Placed, ReplyHead, put_done, put_error, put_gauges,
         put_text, read_error, read_reason,
@@ -339,7 +339,7 @@ async fn catching<T>(run: impl Future<Output = Result<T, HandlerError>>) -> Resu
     let mut run = pin!(run);
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(HandlerError::Lost("the engine panicked".to_owned()))))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
     })
     .await
 }
