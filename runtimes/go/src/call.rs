@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, BodyStream, Failure, HandlerError, Place, Reply};
+use contract::{Body, BodyStream, Failure, HandlerError, Place, Reply, Witness};
 
 use crate::{batch::ENDED, convert, upload::Upload};
 
@@ -50,6 +50,8 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Call {
     state: Mutex<State>,
+    /// How the server learns where the handler was when its time was over.
+    witness: Witness,
     /// The request's body, if that is streamed.
     pub(crate) upload: Upload,
 }
@@ -73,7 +75,7 @@ struct State {
 }
 
 impl Call {
-    pub(crate) fn new(place: Place, upload: Option<BodyStream>) -> Self {
+    pub(crate) fn new(place: Place, upload: Option<BodyStream>, witness: Witness) -> Self {
         let state = State {
             place: Some(place),
             waker: None,
@@ -85,7 +87,7 @@ impl Call {
             unread: false,
             over: None,
         };
-        Self { state: Mutex::new(state), upload: Upload::new(upload) }
+        Self { state: Mutex::new(state), witness, upload: Upload::new(upload) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,6 +100,13 @@ impl Call {
     }
 
     // The plugin's side.
+
+    /// Where the handler was a moment ago. If it is done by now, that may have been another call of its goroutine.
+    pub(crate) fn is_at(&self, stack: String) {
+        if !self.is_over() {
+            self.witness.tell(stack, false);
+        }
+    }
 
     pub(crate) fn reply(&self, status: u32, headers: &[u8], media: &[u8], body: &[u8]) {
         let reply = convert::reply(status, headers, media).map(|mut reply| {
@@ -223,8 +232,12 @@ impl State {
 mod tests {
     use super::*;
 
+    fn witness() -> Witness {
+        contract::cancel::Canceller::new().1.witness()
+    }
+
     fn call() -> Call {
-        Call::new(Place::new(()), None)
+        Call::new(Place::new(()), None, witness())
     }
 
     fn cx() -> Context<'static> {
@@ -251,7 +264,7 @@ mod tests {
             }
         }
         let given_back = std::sync::Arc::default();
-        let call = Call::new(Place::new(Held(std::sync::Arc::clone(&given_back))), None);
+        let call = Call::new(Place::new(Held(std::sync::Arc::clone(&given_back))), None, witness());
         let waker = Waker::from(std::sync::Arc::new(Woken(given_back.clone())));
         assert!(call.poll_arrived(&Context::from_waker(&waker)).is_pending());
         call.reply(200, b"", b"", b"done");

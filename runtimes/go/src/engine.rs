@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
-    Body, CancelReason, Cancelled, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError,
-    Reply, env,
+    Body, CancelReason, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation,
+    LoadError, Reply, env,
 };
 use futures_core::Stream;
 
@@ -82,6 +82,10 @@ impl Engine for GoEngine {
         self.plugin.streams
     }
 
+    async fn gauges(&self) -> Gauges {
+        Gauges { tasks: Some(self.plugin.goroutines().await), ..Gauges::default() }
+    }
+
     async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
         let head = convert::head(&call);
         let Invocation { body, cancel, place, deadline, .. } = call;
@@ -90,7 +94,7 @@ impl Engine for GoEngine {
             body => (Some(body.whole()?), None),
         };
         ENDED.start();
-        let handle = self.plugin.submit(head, body, deadline, Call::new(place, upload));
+        let handle = self.plugin.submit(head, body, deadline, Call::new(place, upload, cancel.witness()));
         let mut link = Link { handle, cancel, told: false };
         if let Some(turn) = Turn::take(&self.plugin) {
             turn.come().await;

@@ -6,8 +6,8 @@ use std::{
     path::Path,
     ptr,
     sync::{
-        Arc,
-        atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst},
+        Arc, LazyLock,
+        atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Wake, Waker},
     time::Instant,
@@ -16,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use contract::{CancelReason, Failure};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
+use tokio::sync::watch;
 
 use crate::{
     batch::ENDED,
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// `FUNCHOST_ABI`
-pub(crate) const ABI: u32 = 2;
+pub(crate) const ABI: u32 = 3;
 
 const INVOKE: u32 = 1;
 const CANCEL: u32 = 2;
@@ -83,6 +84,7 @@ struct Shared {
     head: RawBytes,
     body: RawBytes,
     streamed: u32,
+    goroutine: AtomicU64,
 }
 
 /// A `funchost_call` with what the host keeps beside it. The plugin sees the first field only.
@@ -114,12 +116,16 @@ impl Wake for Entry {
     }
 }
 
+/// What plugins have last said; there is one in a process.
+static GOROUTINES: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
 /// `funchost_queue`
 #[repr(C)]
 struct Queue {
     newest: AtomicPtr<Shared>,
     parked: AtomicU32,
     wake: i32,
+    ask: AtomicU32,
 }
 
 impl Queue {
@@ -129,7 +135,8 @@ impl Queue {
         if wake < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { newest: AtomicPtr::new(ptr::null_mut()), parked: AtomicU32::new(0), wake })
+        let (parked, ask) = (AtomicU32::new(0), AtomicU32::new(0));
+        Ok(Self { newest: AtomicPtr::new(ptr::null_mut()), parked, wake, ask })
     }
 
     /// Puts news into the queue. Somebody has to [`wake`](Self::wake) the plugin afterwards.
@@ -180,6 +187,8 @@ struct Host {
     fail: unsafe extern "C" fn(*const Shared, RawBytes, RawBytes, RawBytes),
     read: unsafe extern "C" fn(*const Shared, *mut u8, u64) -> i64,
     failure: unsafe extern "C" fn(*const Shared, *mut RawFailure),
+    stuck: unsafe extern "C" fn(*const Shared, RawBytes),
+    goroutines: extern "C" fn(u64),
     release: unsafe extern "C" fn(*const Shared),
     collect: extern "C" fn(),
     flush: extern "C" fn(),
@@ -264,6 +273,8 @@ impl Plugin {
             fail,
             read,
             failure,
+            stuck,
+            goroutines,
             release,
             collect,
             flush,
@@ -295,6 +306,7 @@ impl Plugin {
                 head: RawBytes::of(&head),
                 body: RawBytes::of(&body),
                 streamed,
+                goroutine: AtomicU64::new(0),
             },
             call,
             _head: head,
@@ -303,6 +315,16 @@ impl Plugin {
         });
         self.queue.post(&entry, INVOKE);
         Handle { entry, queue: self.queue }
+    }
+
+    /// How many goroutines there are. Waits for the plugin.
+    pub(crate) async fn goroutines(&self) -> u64 {
+        let mut told = GOROUTINES.subscribe();
+        self.queue.ask.store(1, SeqCst);
+        self.queue.wake();
+        // The sender lives for ever.
+        let _ = told.changed().await;
+        *told.borrow()
     }
 
     /// Has the plugin look at what was submitted, unless it does so anyway.
@@ -434,6 +456,17 @@ unsafe extern "C" fn failure(call: *const Shared, why: *mut RawFailure) {
     let told = RawFailure { kind, limit, text: RawBytes::of(failed.text.as_bytes()) };
     // SAFETY: the plugin's promise: it points to one of these.
     unsafe { why.write(told) };
+}
+
+unsafe extern "C" fn stuck(call: *const Shared, stack: RawBytes) {
+    // SAFETY: the plugin's promise; the entry begins with what the pointer points to.
+    let entry = unsafe { &*call.cast::<Entry>() };
+    // SAFETY: the plugin's promise.
+    entry.call.is_at(unsafe { stack.text() });
+}
+
+extern "C" fn goroutines(count: u64) {
+    GOROUTINES.send_replace(count);
 }
 
 unsafe extern "C" fn release(call: *const Shared) {

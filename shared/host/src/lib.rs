@@ -42,7 +42,7 @@ pub fn run<E: Engine>() -> Exit {
     }
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|argument| argument == isolation::MARK) {
-        return isolation::run_worker::<E>(signals, arguments.next());
+        return isolation::run_worker::<E>(signals, arguments.next().as_deref());
     }
     let (config, settings) = match Config::read(E::NAME, &Environment) {
         Ok(read) => read,

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod examples;
 mod fake;
+pub mod faults;
 pub mod process;
 mod worst;
 

@@ -21,6 +21,9 @@ package plugin
 #cgo nocallback funchost_read
 #cgo noescape funchost_why
 #cgo nocallback funchost_why
+#cgo noescape funchost_stuck
+#cgo nocallback funchost_stuck
+#cgo nocallback funchost_goroutines
 #cgo nocallback funchost_release
 #cgo nocallback funchost_collect
 #cgo nocallback funchost_flush
@@ -83,7 +86,8 @@ func funchost_start(host *C.funchost_host, about *C.funchost_plugin) {
 		MemoryLimit:  text(host.memory_limit),
 	}
 	started := time.Now()
-	go receive(queue{host.queue}, func(call *C.funchost_call) {
+	go receive(queue{host.queue}, func(call *C.funchost_call, goroutine uint64) {
+		atomic.StoreUint64((*uint64)(unsafe.Pointer(&call.goroutine)), goroutine)
 		deadline := started.Add(time.Duration(call.deadline))
 		invoke(hostCall{call}, input{text(call.head), text(call.body), call.streamed != 0}, deadline, function)
 	})
@@ -116,12 +120,18 @@ func (q queue) take() (oldest *C.funchost_call, count int) {
 	return oldest, count
 }
 
+func (q queue) asked() *uint32 { return (*uint32)(unsafe.Pointer(&q.shared.ask)) }
+
+func (q queue) empty() bool {
+	return atomic.LoadPointer(q.newest()) == nil && atomic.LoadUint32(q.asked()) == 0
+}
+
 // settled tells whether there are entries. If there are none, the host has been told to wake us before that is said.
 func (q queue) settled() bool {
 	parked := (*uint32)(unsafe.Pointer(&q.shared.parked))
-	if atomic.LoadPointer(q.newest()) == nil {
+	if q.empty() {
 		atomic.StoreUint32(parked, 1)
-		if atomic.LoadPointer(q.newest()) == nil {
+		if q.empty() {
 			return false
 		}
 		atomic.StoreUint32(parked, 0)
@@ -133,7 +143,7 @@ func (q queue) settled() bool {
 const manyCalls = 4
 
 // receive takes entries out of the queue for the life of the process.
-func receive(q queue, run func(*C.funchost_call)) {
+func receive(q queue, run func(call *C.funchost_call, goroutine uint64)) {
 	// Go's network poller watches the descriptor, so waiting here costs no thread.
 	wake, err := os.NewFile(uintptr(q.shared.wake), "funchost queue").SyscallConn()
 	if err != nil {
@@ -141,14 +151,18 @@ func receive(q queue, run func(*C.funchost_call)) {
 	}
 	// Calls whose goroutine has not begun.
 	var waiting atomic.Int32
-	calls := newPool(func(call *C.funchost_call) {
+	calls := newPool(func(call *C.funchost_call, goroutine uint64) {
 		waiting.Add(-1)
-		run(call)
+		run(call, goroutine)
 	})
 	for {
 		if err := wake.Read(func(uintptr) bool { return q.settled() }); err != nil {
 			panic(err)
 		}
+		if atomic.SwapUint32(q.asked(), 0) != 0 {
+			C.funchost_goroutines(C.uint64_t(runtime.NumGoroutine()))
+		}
+		var late []hostCall
 		call, count := q.take()
 		if count >= manyCalls {
 			C.funchost_collect()
@@ -160,10 +174,18 @@ func receive(q queue, run func(*C.funchost_call)) {
 				waiting.Add(1)
 				calls.start(call)
 			} else {
-				notify(hostCall{call}, events)
-				C.funchost_release(hostCall{call}.address())
+				from := hostCall{call}
+				notify(from, events)
+				if events&C.FUNCHOST_CANCEL != 0 && from.cancelled() == deadlinePassed {
+					late = append(late, from)
+				} else {
+					C.funchost_release(from.address())
+				}
 			}
 			call = next
+		}
+		if late != nil {
+			go tellWhere(late)
 		}
 		if count >= manyCalls {
 			// When the last goroutine has had its turn, those with short handlers are through.
@@ -172,6 +194,18 @@ func receive(q queue, run func(*C.funchost_call)) {
 			}
 			C.funchost_flush()
 		}
+	}
+}
+
+// tellWhere tells the host where the handlers of these calls are, and gives the calls back.
+func tellWhere(calls []hostCall) {
+	stacks := allStacks()
+	for _, call := range calls {
+		goroutine := atomic.LoadUint64((*uint64)(unsafe.Pointer(&call.shared.goroutine)))
+		if stack := stackOf(stacks, goroutine); stack != "" {
+			C.funchost_stuck(call.address(), firstOf(stack), C.uint64_t(len(stack)))
+		}
+		C.funchost_release(call.address())
 	}
 }
 

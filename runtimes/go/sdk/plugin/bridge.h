@@ -49,6 +49,14 @@ static inline void funchost_why(uintptr_t call, funchost_failure *why) {
 	funchost_the_host->failure((funchost_call *)call, why);
 }
 
+static inline void funchost_stuck(uintptr_t call, const uint8_t *stack, uint64_t stack_len) {
+	funchost_the_host->stuck((funchost_call *)call, funchost_bytes_of(stack, stack_len));
+}
+
+static inline void funchost_goroutines(uint64_t count) {
+	funchost_the_host->goroutines(count);
+}
+
 static inline void funchost_release(uintptr_t call) {
 	funchost_the_host->release((funchost_call *)call);
 }

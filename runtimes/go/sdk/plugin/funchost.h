@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define FUNCHOST_ABI 2
+#define FUNCHOST_ABI 3
 
 /* What an entry of the queue tells; bits of funchost_call.events. */
 #define FUNCHOST_INVOKE 1u /* run the handler: the first entry of every call, and only that */
@@ -77,10 +77,12 @@ typedef struct funchost_call {
 	funchost_bytes body;
 	/* 1: the body is there to be read with `read`. */
 	uint32_t streamed;
+	/* The plugin's own: the goroutine that runs the handler. 0 when the call comes. */
+	uint64_t goroutine;
 } funchost_call;
 
 /* Entries, newest first. The host puts a call in front; the plugin takes all at once by setting `newest` to NULL.
- * All three are atomic and every access is sequentially consistent. */
+ * All are atomic but `wake`, and every access is sequentially consistent. */
 typedef struct {
 	funchost_call *newest;
 	/* 1 while the plugin waits, or is about to, for `wake`: whoever puts an entry in and finds 1 here sets 0 and
@@ -88,6 +90,9 @@ typedef struct {
 	uint32_t parked;
 	/* A non-blocking eventfd. It is watched for edges, never read. */
 	int32_t wake;
+	/* 1 when the host wants to know how many goroutines there are; the plugin sets it to 0 and answers with
+	 * `goroutines`. */
+	uint32_t ask;
 } funchost_queue;
 
 /* What the host brings; stays valid for the life of the process. */
@@ -125,6 +130,11 @@ typedef struct {
 	 * the end, for which `failure` gives the reason. */
 	int64_t (*read)(funchost_call *, uint8_t *into, uint64_t len);
 	void (*failure)(funchost_call *, funchost_failure *why);
+	/* Where the handler of a call was that was cancelled because its deadline had come, as Go prints stacks. Says so
+	 * while the plugin has the reference of the entry that told it. */
+	void (*stuck)(funchost_call *, funchost_bytes stack);
+	/* How many goroutines there are. */
+	void (*goroutines)(uint64_t count);
 	/* Gives back the reference of an entry without FUNCHOST_INVOKE. */
 	void (*release)(funchost_call *);
 	/* Many calls are about to end: until flush the host may put off looking at them, to look at all at once. */

@@ -10,12 +10,12 @@ const maxIdle = 64
 // pool runs jobs, each at once and on a goroutine of its own. A goroutine that has served before has its stack grown
 // already, which costs as much as all else that a short call needs from Go's runtime.
 type pool[T any] struct {
-	run     func(T)
+	run     func(job T, goroutine uint64)
 	handoff chan T
 	idle    atomic.Int32
 }
 
-func newPool[T any](run func(T)) *pool[T] {
+func newPool[T any](run func(job T, goroutine uint64)) *pool[T] {
 	return &pool[T]{run: run, handoff: make(chan T)}
 }
 
@@ -29,8 +29,10 @@ func (p *pool[T]) start(job T) {
 }
 
 func (p *pool[T]) work(job T) {
+	// Asked for once for all the jobs of this goroutine.
+	goroutine := thisGoroutine()
 	for {
-		p.run(job)
+		p.run(job, goroutine)
 		if p.idle.Add(1) > maxIdle {
 			p.idle.Add(-1)
 			return

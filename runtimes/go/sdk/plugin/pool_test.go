@@ -13,7 +13,7 @@ func TestThePoolRunsEveryJobAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	all.Add(jobs)
 	release := make(chan struct{})
-	p := newPool(func(int) {
+	p := newPool(func(int, uint64) {
 		all.Done()
 		<-release
 	})
@@ -27,7 +27,7 @@ func TestThePoolRunsEveryJobAtOnce(t *testing.T) {
 
 func TestThePoolKeepsGoroutinesAndUsesThemAgain(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
-	p := newPool(func(int) {
+	p := newPool(func(int, uint64) {
 		begun <- struct{}{}
 		<-release
 	})
@@ -52,7 +52,7 @@ func TestThePoolKeepsGoroutinesAndUsesThemAgain(t *testing.T) {
 
 func TestThePoolSurvivesAJobThatEndsItsGoroutine(t *testing.T) {
 	ended := make(chan struct{})
-	p := newPool(func(exit bool) {
+	p := newPool(func(exit bool, _ uint64) {
 		defer func() { ended <- struct{}{} }()
 		if exit {
 			runtime.Goexit()

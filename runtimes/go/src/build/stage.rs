@@ -40,6 +40,7 @@ sdk!(
     "plugin/request.go",
     "plugin/response.go",
     "plugin/signals.c",
+    "plugin/stack.go",
 );
 
 /// A function that is ready to be built.

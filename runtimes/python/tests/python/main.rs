@@ -4,6 +4,7 @@ mod deadline;
 mod errors;
 mod event;
 mod examples;
+mod faults;
 mod loading;
 mod many;
 mod output;

@@ -89,6 +89,9 @@ pub(super) fn is_host_path(method: &Method, path: &str) -> bool {
     matches!(path, HEALTHZ | READYZ | METRICS) && (method == Method::GET || method == Method::HEAD)
 }
 
+/// How long the engine may take to say how it does.
+const GAUGES: Duration = Duration::from_millis(500);
+
 /// The host's own routes.
 pub(super) fn routes<E: Engine>(app: Arc<App<E>>) -> Router {
     Router::new()
@@ -122,7 +125,10 @@ async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
 async fn metrics<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     if let Some(engine) = app.engine.get() {
-        app.metrics.engine(&engine.gauges().await);
+        // A language that is too busy to say so must not keep anybody from the rest.
+        if let Ok(gauges) = tokio::time::timeout(GAUGES, engine.gauges()).await {
+            app.metrics.engine(&gauges);
+        }
     }
     ([(header::CONTENT_TYPE, text)], app.metrics.render()).into_response()
 }

@@ -22,7 +22,8 @@ use contract::{BodyStream, HandlerError};
 use futures_core::Stream;
 
 use super::{
-    frame::{Kind, Malformed, put_error},
+    errors::put_error,
+    frame::{Kind, Malformed},
     link::{Link, PIECE},
 };
 

@@ -1,7 +1,7 @@
 //! The life of a worker process: it runs the engine, and knows of the world what comes through its link.
 
 use std::{
-    ffi::OsString,
+    ffi::OsStr,
     fs::File,
     io::{self, Write},
     os::{fd::AsFd as _, unix::net::UnixStream},
@@ -23,8 +23,9 @@ use tokio::{
 };
 
 use super::{
+    errors::Refusal,
     ffi,
-    frame::{Frame, Kind, Refusal},
+    frame::{Frame, Kind},
     limits::Limits,
     link::{self, Link},
     running::Calls,
@@ -41,7 +42,7 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs a worker from its first instruction to its last. `host` is the process that has started it, as it says.
-pub(crate) fn run<E: Engine>(signals: Signals, host: Option<OsString>) -> Exit {
+pub(crate) fn run<E: Engine>(signals: Signals, host: Option<&OsStr>) -> Exit {
     let socket = match take_link(host) {
         Ok(socket) => socket,
         Err(problem) => return fatal::exit(E::NAME, Exit::Usage, &problem),
@@ -89,7 +90,7 @@ pub(crate) fn run<E: Engine>(signals: Signals, host: Option<OsString>) -> Exit {
 
 /// Takes the link out of standard input, where the host has put it, to where no child of this process inherits it;
 /// and sees to it that this process dies with the host.
-fn take_link(host: Option<OsString>) -> Result<UnixStream, String> {
+fn take_link(host: Option<&OsStr>) -> Result<UnixStream, String> {
     let usage = "it is started by the host, and by nobody else".to_owned();
     let taken = || -> io::Result<UnixStream> {
         let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -101,7 +102,7 @@ fn take_link(host: Option<OsString>) -> Result<UnixStream, String> {
     };
     let socket = taken().map_err(|error| format!("{usage} ({error})"))?;
     // It may have died before its death would have been ours.
-    if host != Some(getppid().to_string().into()) {
+    if host != Some(OsStr::new(&getppid().to_string())) {
         return Err(usage);
     }
     Ok(socket)

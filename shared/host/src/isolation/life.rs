@@ -9,12 +9,15 @@ use contract::{LoadError, OutputStream};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    frame::{Fields, Frame, Kind, Malformed, Refusal, read_gauges},
+    errors::Refusal,
+    fate::Fate,
+    frame::{Fields, Frame, Kind, Malformed},
     link::{self, Link},
-    member::{Fate, Member},
+    member::Member,
     output::{Tail, relay},
     pool::{About, Pool, lock},
     process::{Exited, Started},
+    words::read_gauges,
 };
 use crate::metrics::WorkerEnd;
 

@@ -1,9 +1,8 @@
-//! One worker as the host sees it: the calls it has, and what comes of them.
+//! One worker as the host sees it.
 
 use std::{
-    collections::HashMap,
     future::{Future as _, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,31 +12,20 @@ use std::{
 };
 
 use bytes::{BufMut as _, Bytes};
-use contract::{Body, CancelReason, Cancelled, Gauges, HandlerError, Invocation, Place, Reply, Witness};
+use contract::{Body, BodyStream, CancelReason, Cancelled, Gauges, HandlerError, Invocation, Reply};
 use futures_core::Stream;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
-    body::{Assembly, Credit, Inbound, Incoming},
-    frame::{CallHead, Fields, Frame, Kind, Malformed, Placed, ReplyHead, read_done, read_error},
+    body::Credit,
+    calls::{Calls, Entry, GRACE, Replying},
+    fate::{Fate, Leave, Prospect},
+    frame::{Frame, Kind, Malformed},
     link::{Link, PIECE},
     process::Process,
+    room::Room,
+    words::{CallHead, Placed},
 };
-use crate::metrics::WorkerEnd;
-
-/// How long after its deadline a call may go on: the time that a soft stop needs.
-pub(super) const GRACE: Duration = Duration::from_millis(300);
-
-/// What a worker without new calls is still good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Prospect {
-    /// It has calls in time; the last of them no longer than this.
-    Busy { until: Instant },
-    /// It has none, and some that were given up may still run.
-    Stuck,
-    /// It has none.
-    Idle,
-}
 
 /// A worker that has loaded the function.
 #[derive(Debug)]
@@ -47,7 +35,7 @@ pub(super) struct Member {
     pub(super) process: Arc<Process>,
     pub(super) link: Arc<Link>,
     calls: Mutex<Calls>,
-    /// How many calls it has; changed under the lock of `calls`.
+    /// How many calls it has, those that are about to be handed over included.
     running: AtomicUsize,
     /// A call has ended.
     pub(super) ended: Notify,
@@ -62,161 +50,6 @@ pub(super) struct Member {
     /// How its engine does, when it last said so.
     gauges: Mutex<Gauges>,
     gauges_told: Notify,
-}
-
-/// Whether a worker has to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Leave {
-    /// No.
-    Stays,
-    /// It has done its part; nothing is wrong with it.
-    WhenReplaced,
-    /// A call in it does not stop.
-    AtOnce,
-}
-
-/// Why the host has ended a worker, or is about to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// There is nothing left for it to do.
-    Finished,
-    /// It could not load the function.
-    Refused,
-    /// A call did not stop.
-    Stuck,
-    /// It had most of too much memory.
-    Memory,
-    /// It has let go of its link, or talks nonsense over it.
-    Unlinked,
-    /// The host ends, and it does not.
-    Late,
-}
-
-impl Fate {
-    /// How it is counted.
-    pub(super) fn end(self) -> WorkerEnd {
-        match self {
-            Self::Finished => WorkerEnd::Finished,
-            Self::Refused => WorkerEnd::Start,
-            Self::Stuck => WorkerEnd::Stuck,
-            Self::Memory => WorkerEnd::Memory,
-            Self::Unlinked => WorkerEnd::Unlinked,
-            Self::Late => WorkerEnd::Late,
-        }
-    }
-
-    /// Reads after "the worker was killed:".
-    pub(super) fn meaning(self) -> &'static str {
-        match self {
-            Self::Finished => "it was asked to end",
-            Self::Refused => "it could not load the function",
-            Self::Memory => "the workers had more memory than FUNC_MEMORY_LIMIT allows, and it had most",
-            Self::Stuck => "a call did not stop when its time was over",
-            Self::Unlinked => "it has closed its connection to the host, or misused it",
-            Self::Late => "the host ends",
-        }
-    }
-}
-
-/// Calls that have a place and no worker: some worker is being replaced.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    waiting: AtomicUsize,
-    freed: Notify,
-}
-
-impl Room {
-    /// A worker can take another call.
-    pub(super) fn free(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            self.freed.notify_one();
-        }
-    }
-
-    /// A worker can take many calls.
-    pub(super) fn free_all(&self) {
-        self.freed.notify_waiters();
-    }
-
-    /// Waits until `take` has found a worker; `None` when the call was cancelled meanwhile.
-    pub(super) async fn wait<T>(&self, cancel: &Cancelled, take: impl Fn() -> Option<T>) -> Option<T> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut cancelled = pin!(cancel.cancelled());
-        let found = loop {
-            let mut freed = pin!(self.freed.notified());
-            freed.as_mut().enable();
-            if let Some(found) = take() {
-                break Some(found);
-            }
-            let reason = poll_fn(|cx| match cancelled.as_mut().poll(cx) {
-                Poll::Ready(_) => Poll::Ready(true),
-                Poll::Pending => freed.as_mut().poll(cx).map(|()| false),
-            });
-            if reason.await {
-                break None;
-            }
-        };
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        found
-    }
-}
-
-#[derive(Debug, Default)]
-struct Calls {
-    known: HashMap<u32, Entry>,
-    last: u32,
-    served: u64,
-    /// A call was given up that may still run.
-    stuck: bool,
-    /// Why the worker can do nothing any more.
-    lost: Option<String>,
-}
-
-/// A call that the worker has.
-#[derive(Debug)]
-struct Entry {
-    deadline: Instant,
-    /// How the server learns where the call was when its time was over.
-    witness: Witness,
-    /// The processor time that it has been charged so far.
-    cpu: Duration,
-    /// Given back when the worker says that the user code is done.
-    place: Option<Place>,
-    replying: Replying,
-    /// Leave to send the request's body, when it is streamed.
-    sending: Option<Arc<Credit>>,
-}
-
-/// How far a call's reply has come.
-#[derive(Debug)]
-enum Replying {
-    NotYet(oneshot::Sender<Result<Reply, HandlerError>>),
-    Arriving(oneshot::Sender<Result<Reply, HandlerError>>, Reply, Assembly),
-    Streaming(Arc<Inbound>),
-    Over,
-}
-
-impl Replying {
-    fn fail(self, error: impl FnOnce() -> HandlerError) {
-        match self {
-            Self::NotYet(reply) | Self::Arriving(reply, ..) => drop(reply.send(Err(error()))),
-            Self::Streaming(inbound) => inbound.end(Err(error())),
-            Self::Over => {}
-        }
-    }
-}
-
-impl Entry {
-    fn fail(self, error: impl FnOnce() -> HandlerError) {
-        self.replying.fail(error);
-        if let Some(sending) = self.sending {
-            sending.unread();
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.place.is_none() && matches!(self.replying, Replying::Over)
-    }
 }
 
 impl Member {
@@ -331,46 +164,10 @@ impl Member {
     }
 
     /// The worker says something about a call.
+    /// The worker says something about a call.
     pub(super) fn take(&self, frame: Frame) -> Result<(), Malformed> {
-        let Frame { kind, call, mut payload } = frame;
-        let mut calls = self.calls();
-        // User code may have got hold of the link and invent calls; and a call may have been given up meanwhile.
-        let Some(entry) = calls.known.get_mut(&call) else { return Ok(()) };
-        // Dropped, sent and woken after the lock has been let go of.
-        let mut after = After::default();
-        match kind {
-            Kind::Reply => self.reply(entry, call, &mut payload, &mut after)?,
-            Kind::Failed => {
-                after.done(entry, &mut payload)?;
-                let error = read_error(&mut payload)?;
-                match std::mem::replace(&mut entry.replying, Replying::Over) {
-                    Replying::NotYet(answer) => after.answer = Some((answer, Err(error))),
-                    // It was answered without waiting for this.
-                    Replying::Over => {}
-                    _ => return Err(Malformed),
-                }
-            }
-            Kind::Done => after.done(entry, &mut payload)?,
-            Kind::Whereabouts => entry.witness.tell(payload.text()?, true),
-            Kind::Piece => piece(entry, &payload.rest(), &mut after)?,
-            Kind::End | Kind::Broken => {
-                let end = if kind == Kind::End { Ok(()) } else { Err(read_error(&mut payload)?) };
-                match std::mem::replace(&mut entry.replying, Replying::Over) {
-                    Replying::Streaming(inbound) => after.stream = Some((inbound, end)),
-                    Replying::Over => {}
-                    _ => return Err(Malformed),
-                }
-            }
-            Kind::Taken => {
-                let bytes = payload.u32()?;
-                entry.sending.iter().for_each(|credit| credit.taken(bytes));
-            }
-            Kind::Unread => entry.sending.iter().for_each(|credit| credit.unread()),
-            _ => return Err(Malformed),
-        }
-        let over = if entry.is_over() { calls.known.remove(&call) } else { None };
-        drop(calls);
-        self.forget(over);
+        let mut after = self.calls().take(frame, &self.link)?;
+        self.forget(after.over.take());
         after.happen();
         Ok(())
     }
@@ -413,43 +210,6 @@ impl Member {
     /// Why it was ended; `None` when it ended by itself.
     pub(super) fn fate(&self) -> Option<Fate> {
         self.fate.get().copied()
-    }
-
-    fn reply(
-        &self,
-        entry: &mut Entry,
-        call: u32,
-        payload: &mut Fields,
-        after: &mut After,
-    ) -> Result<(), Malformed> {
-        let (head, placed) = ReplyHead::read(payload)?;
-        after.place(entry, head.done);
-        let answer = match std::mem::replace(&mut entry.replying, Replying::Over) {
-            Replying::NotYet(answer) => answer,
-            Replying::Over => {
-                if placed == Placed::Streamed {
-                    self.link.send(Kind::Unread, call, |_| {});
-                }
-                return Ok(());
-            }
-            _ => return Err(Malformed),
-        };
-        let mut reply = Reply { status: head.status, headers: head.headers, body: Body::Empty };
-        match placed {
-            Placed::Nowhere => {}
-            Placed::Here => reply.body = Body::from(payload.rest()),
-            Placed::Whole(size) => {
-                entry.replying = Replying::Arriving(answer, reply, Assembly::of(size));
-                return Ok(());
-            }
-            Placed::Streamed => {
-                let inbound = Arc::<Inbound>::default();
-                entry.replying = Replying::Streaming(inbound.clone());
-                reply.body = Body::Stream(Box::pin(Incoming::ahead(inbound, self.link.clone(), call)));
-            }
-        }
-        after.answer = Some((answer, Ok(reply)));
-        Ok(())
     }
 
     /// Gives up the calls whose user code still runs so long after their deadline; whether there were any. Their places
@@ -533,73 +293,9 @@ impl Member {
     }
 }
 
-fn piece(entry: &mut Entry, piece: &Bytes, after: &mut After) -> Result<(), Malformed> {
-    match &mut entry.replying {
-        Replying::Streaming(inbound) => return inbound.piece_ahead(piece.clone()),
-        Replying::Arriving(_, _, assembly) => {
-            let Some(body) = assembly.add(piece)? else { return Ok(()) };
-            let arrived = std::mem::replace(&mut entry.replying, Replying::Over);
-            if let Replying::Arriving(answer, mut reply, _) = arrived {
-                reply.body = Body::from(body);
-                after.answer = Some((answer, Ok(reply)));
-            }
-        }
-        // Its reader has gone.
-        Replying::Over => {}
-        Replying::NotYet(_) => return Err(Malformed),
-    }
-    Ok(())
-}
-
-/// What follows from a frame once nothing is locked any more.
-#[derive(Default)]
-struct After {
-    place: Option<Place>,
-    answer: Option<(oneshot::Sender<Result<Reply, HandlerError>>, Result<Reply, HandlerError>)>,
-    stream: Option<(Arc<Inbound>, Result<(), HandlerError>)>,
-}
-
-impl After {
-    fn done(&mut self, entry: &mut Entry, payload: &mut Fields) -> Result<(), Malformed> {
-        let done = read_done(payload)?;
-        self.place(entry, done);
-        Ok(())
-    }
-
-    fn place(&mut self, entry: &mut Entry, done: Option<Duration>) {
-        if let Some(cpu) = done {
-            self.place = entry.place.take();
-            self.place.iter().for_each(|place| place.spent(cpu));
-        }
-    }
-
-    fn happen(self) {
-        // The place first: whoever waits for it finds it free when the answer is there.
-        drop(self.place);
-        if let Some((answer, result)) = self.answer {
-            let _ = answer.send(result);
-        }
-        if let Some((inbound, end)) = self.stream {
-            inbound.end(end);
-        }
-    }
-}
-
-impl Calls {
-    fn free_number(&mut self) -> u32 {
-        loop {
-            self.last = self.last.wrapping_add(1);
-            // 0 is no call, and one that runs for very long keeps its number.
-            if self.last != 0 && !self.known.contains_key(&self.last) {
-                return self.last;
-            }
-        }
-    }
-}
-
 /// A streamed reply in the server's hands.
 struct Held {
-    stream: contract::BodyStream,
+    stream: BodyStream,
     cancel: Cancelled,
     member: Arc<Member>,
     call: u32,

@@ -9,7 +9,10 @@
 //!   its end), `output` (what it prints), `pool` (all of them), `watch` and `limits` (what they may use).
 
 mod body;
+mod calls;
 mod child;
+mod errors;
+mod fate;
 #[expect(unsafe_code, reason = "signal handlers")]
 mod ffi;
 mod frame;
@@ -17,18 +20,21 @@ mod life;
 mod limits;
 mod link;
 mod member;
+mod meter;
 mod output;
 mod pool;
 mod process;
+mod room;
 mod running;
 mod watch;
+mod words;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
 use contract::{Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError, Reply};
 
 pub(crate) use child::run as run_worker;
-pub(crate) use frame::Refusal;
+pub(crate) use errors::Refusal;
 pub(crate) use limits::Limits;
 pub(crate) use pool::Pool;
 

@@ -10,11 +10,13 @@ use contract::{Gauges, HandlerError, Invocation, LoadError, Reply};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    frame::Refusal,
+    errors::Refusal,
+    fate::{Fate, Leave, Prospect},
     life::Life,
     limits::Limits,
-    member::{Fate, Leave, Member, Prospect, Room},
+    member::Member,
     process::Processes,
+    room::Room,
 };
 use crate::{log::Log, metrics::Metrics};
 

@@ -19,12 +19,11 @@ use contract::{Body, CancelReason, Engine, HandlerError, Hold, Invocation, Place
 
 use super::{
     body::{Assembly, Credit, Inbound, Incoming, panicked},
-    frame::{
-        CallHead, Fields, Frame, Kind, Malformed, Placed, ReplyHead, put_done, put_error, put_gauges,
-        put_text, read_error, read_reason,
-    },
-    limits::own_cpu,
+    errors::{put_error, read_error, read_reason},
+    frame::{Fields, Frame, Kind, Malformed, put_text},
     link::Link,
+    meter::Meter,
+    words::{CallHead, Placed, ReplyHead, put_done, put_gauges},
 };
 
 /// How long the engine may take to say where a call was.
@@ -93,42 +92,6 @@ impl Drop for Held {
             let cpu = self.progress.cpu();
             self.link.send(Kind::Done, self.call, |buffer| put_done(buffer, Some(cpu)));
         }
-    }
-}
-
-/// Shares the processor time of the process out among the calls that run: each time one begins or ends, what was taken
-/// since the last time is divided by their number. A call alone is charged exactly what it takes.
-#[derive(Debug, Default)]
-struct Meter(Mutex<Shares>);
-
-#[derive(Debug, Default)]
-struct Shares {
-    running: u32,
-    /// The process's time when it was last looked at.
-    seen: Duration,
-    /// What a call would have been charged that has run all the time.
-    each: Duration,
-}
-
-impl Meter {
-    fn update(&self, change: impl FnOnce(&mut Shares)) -> Duration {
-        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = own_cpu();
-        if shares.running > 0 {
-            let each = now.saturating_sub(shares.seen) / shares.running;
-            shares.each += each;
-        }
-        shares.seen = now;
-        change(&mut shares);
-        shares.each
-    }
-
-    fn begin(&self) -> Duration {
-        self.update(|shares| shares.running += 1)
-    }
-
-    fn end(&self, begun: Duration) -> Duration {
-        self.update(|shares| shares.running -= 1).saturating_sub(begun)
     }
 }
 
@@ -342,27 +305,4 @@ async fn catching<T>(run: impl Future<Output = Result<T, HandlerError>>) -> Resu
             .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processor_time_is_shared_out_among_those_that_run() {
-        let spend = |time: Duration| {
-            let until = own_cpu() + time;
-            while own_cpu() < until {}
-        };
-        let meter = Meter::default();
-        spend(Duration::from_millis(20));
-        let first = meter.begin();
-        spend(Duration::from_millis(20));
-        let second = meter.begin();
-        spend(Duration::from_millis(20));
-        let second = meter.end(second);
-        let first = meter.end(first);
-        // Other tests run in this process at the same time.
-        assert!(second >= Duration::from_millis(10) && first >= second + Duration::from_millis(20));
-    }
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
+    fate::{Fate, Leave},
     limits,
-    member::{Fate, Leave, Member},
+    member::Member,
     pool::Pool,
 };
 
