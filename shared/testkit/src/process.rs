@@ -84,7 +84,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A host about to be started. The environment is empty but for `PATH`, `HOME` and what the test adds; the host
-/// listens on a free port of the loopback address and drains without delay.
+/// listens on a free port of the loopback address and drains without delay. `FUNC_ISOLATION` and `FUNC_WORKERS` are
+/// handed on, so that all tests can be run in either mode.
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
@@ -100,6 +101,8 @@ impl Launch {
             .inherit("PATH")
             .inherit("HOME")
             .inherit("LD_LIBRARY_PATH")
+            .inherit("FUNC_ISOLATION")
+            .inherit("FUNC_WORKERS")
             .env("FUNC_ADDRESS", "127.0.0.1")
             .env("FUNC_PORT", "0")
             .env("DRAIN_DELAY", "0")

@@ -32,7 +32,7 @@ fn start(launch: &Launch) -> (HostProcess, Client) {
 }
 
 fn pid(client: &Client) -> Pid {
-    Pid::from_raw(client.get("/worst/pid").text().parse().unwrap())
+    Pid::from_raw(client.get("/worst/pid").text().parse().expect("a number"))
 }
 
 /// Asks in several threads at once.
@@ -40,7 +40,7 @@ fn at_once<T: Send>(count: usize, ask: impl Fn(usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
         let ask = &ask;
         let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || ask(number))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads.into_iter().map(|thread| thread.join().expect("a thread of the test")).collect()
     })
 }
 
@@ -73,7 +73,8 @@ fn the_mark_of_a_worker_is_good_for_the_host_only() {
 #[test]
 fn calls_and_answers_are_those_of_a_host_without_workers() {
     let launch = host().env("REQ_MB_LIMIT", "8").env("FUNC_ERROR_DETAIL", "on");
-    let (with, without) = (launch.start(), launch.clone().env("FUNC_ISOLATION", "thread").start());
+    let with = launch.start();
+    let without = launch.env("FUNC_ISOLATION", "thread").start();
     let bodies = [0, 1, 5000, 128 * 1024, 128 * 1024 + 1, 5_000_000].map(|size| vec![b'x'; size]);
     let paths = [
         "/",
