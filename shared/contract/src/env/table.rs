@@ -34,6 +34,7 @@ const fn seconds(min: f64, max: f64) -> Kind {
 const DAY: f64 = 86_400.0;
 const PYTHON: Scope = Scope::Only("python");
 const GO: Scope = Scope::Only("go");
+const NODEJS: Scope = Scope::Only("nodejs");
 
 table! {
     MOD_NAME: Kind::Text, Origin::Kubeless, { required: true },
@@ -118,6 +119,13 @@ table! {
          (Kubeless) is read when it is not set";
     FUNC_PYTHON: Kind::Path, Origin::Funchost, { scope: PYTHON },
         "the Python to run: a `python3` executable or a `libpython3.x.so`. The `python3` on PATH when not set";
+    FUNC_WORKERS: count(1, 256, "isolates"), Origin::Funchost, { scope: NODEJS },
+        "how many isolates of V8, each on a thread of its own, run calls; as many as the CPU quota allows when not set";
+    FUNC_HEAP_LIMIT: Kind::Quantity, Origin::Funchost, { scope: NODEJS },
+        "memory that one isolate's objects may take, and as much again its ArrayBuffers; a call that goes over it \
+         fails. Worked out from FUNC_MEMORY_LIMIT or the container's limit when not set";
+    NODE_PATH: Kind::Text, Origin::KubelessRuntime("Node.js"), { scope: NODEJS },
+        "folders, separated by colons, in which `require` looks for packages after all `node_modules`";
     KUBELESS_INSTALL_VOLUME: Kind::Path, Origin::Kubeless, { scope: GO },
         "the folder that `funchost-go build` finds the sources in and writes `function.so` to. `MOD_ROOT_PATH` is \
          read when it is not set";

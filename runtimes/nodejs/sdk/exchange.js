@@ -1,0 +1,430 @@
+// The request and response of a call: Node's own objects, with Express's prototypes, and a connection that is none.
+
+import { core, internals } from "ext:core/mod.js";
+import {
+  op_funchost_begin,
+  op_funchost_body,
+  op_funchost_end,
+  op_funchost_express,
+  op_funchost_late,
+  op_funchost_reply,
+  op_funchost_request,
+  op_funchost_write,
+} from "ext:core/ops";
+import http from "node:http";
+import { Readable } from "node:stream";
+import { EventEmitter } from "node:events";
+import { Buffer } from "node:buffer";
+import { createRequire } from "node:module";
+
+const { kNeedDrain } = core.loadExtScript("ext:deno_node/internal/http.ts");
+const { nextTick } = core.loadExtScript("ext:deno_node/_next_tick.ts");
+
+const HIGH_WATER_MARK = 65536;
+
+// Stands for a request's socket. What Node's response writes to it is the body, without any framing; the head comes by
+// a way of its own. An answer that is complete before the event loop goes on is sent as a whole.
+class Connection extends EventEmitter {
+  #number;
+  #head;
+  #pieces = [];
+  #callbacks = [];
+  #scheduled = false;
+  #begun = false;
+  #full = false;
+
+  constructor(number, address, port) {
+    super();
+    this.#number = number;
+    this.remoteAddress = address;
+    this.remoteFamily = address.includes(":") ? "IPv6" : "IPv4";
+    this.remotePort = port;
+    this.readable = true;
+    this.writable = true;
+    this.destroyed = false;
+    this.connecting = false;
+    this.writableHighWaterMark = HIGH_WATER_MARK;
+    this.writableLength = 0;
+    // What `ServerResponse.end` resets.
+    this._writableState = { corked: 0 };
+    this._httpMessage = null;
+  }
+
+  get begun() {
+    return this.#head !== undefined;
+  }
+
+  head(status, headers) {
+    this.#head = [status, headers];
+  }
+
+  write(data, encoding, callback) {
+    if (this.destroyed) {
+      return false;
+    }
+    if (data.length > 0) {
+      this.#pieces.push(typeof data === "string" && !isUtf8(encoding) ? Buffer.from(data, encoding) : data);
+      this.writableLength += data.length;
+    }
+    if (typeof callback === "function") {
+      this.#callbacks.push(callback);
+    }
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      nextTick(() => this.#flush());
+    }
+    return !this.#full && this.writableLength < HIGH_WATER_MARK;
+  }
+
+  #flush() {
+    this.#scheduled = false;
+    if (this.destroyed || this.#head === undefined || this.#full) {
+      return;
+    }
+    if (!this.#begun) {
+      this.#begun = true;
+      if (!op_funchost_begin(this.#number, ...this.#head)) {
+        return;
+      }
+    }
+    for (const piece of this.#pieces) {
+      this.#full = !op_funchost_write(this.#number, piece);
+    }
+    this.#pieces = [];
+    if (!this.#full) {
+      this.#written();
+    }
+  }
+
+  // Everything has been taken.
+  #written() {
+    this.writableLength = 0;
+    for (const callback of this.#callbacks.splice(0)) {
+      callback();
+    }
+    const response = this._httpMessage;
+    if (response?.writableNeedDrain) {
+      response[kNeedDrain] = false;
+      response.emit("drain");
+    }
+  }
+
+  room() {
+    this.#full = false;
+    if (this.#pieces.length > 0) {
+      this.#flush();
+    } else {
+      this.#written();
+    }
+  }
+
+  // The response is complete.
+  finish() {
+    if (this.destroyed) {
+      return;
+    }
+    if (this.#begun) {
+      for (const piece of this.#pieces) {
+        op_funchost_write(this.#number, piece);
+      }
+      op_funchost_end(this.#number);
+    } else {
+      const pieces = this.#pieces;
+      const body = pieces.length > 1 ? Buffer.concat(pieces.map(bytesOf)) : pieces[0];
+      op_funchost_reply(this.#number, ...this.#head, body);
+    }
+    this.#pieces = [];
+    internals.funchost.forget(this.#number);
+    this.#written();
+  }
+
+  destroy(error) {
+    if (!this.destroyed) {
+      this.destroyed = true;
+      this.readable = false;
+      this.writable = false;
+      nextTick(() => {
+        if (error && this.listenerCount("error") > 0) {
+          this.emit("error", error);
+        }
+        this.emit("close", Boolean(error));
+      });
+    }
+    return this;
+  }
+
+  destroySoon() {
+    this.destroy();
+  }
+
+  end() {
+    return this;
+  }
+
+  setTimeout() {
+    return this;
+  }
+
+  setNoDelay() {
+    return this;
+  }
+
+  setKeepAlive() {
+    return this;
+  }
+
+  address() {
+    return {};
+  }
+
+  cork() {}
+  uncork() {}
+  pause() {
+    return this;
+  }
+  resume() {
+    return this;
+  }
+  ref() {
+    return this;
+  }
+  unref() {
+    return this;
+  }
+}
+
+function isUtf8(encoding) {
+  return !encoding || encoding === "utf8" || encoding === "utf-8";
+}
+
+function bytesOf(piece) {
+  return typeof piece === "string" ? Buffer.from(piece) : piece;
+}
+
+// The head goes to the connection as it is, instead of in front of the body. These are the response's own properties,
+// because a framework may give it other prototypes.
+const OVERRIDES = {
+  _storeHeader: {
+    value(statusLine, headers) {
+      this.socket.head(this.statusCode, flat(this, headers));
+      this._header = statusLine;
+      this._headerSent = true;
+    },
+  },
+  writeContinue: { value: informational, configurable: true, writable: true },
+  writeProcessing: { value: informational, configurable: true, writable: true },
+  writeEarlyHints: { value: informational, configurable: true, writable: true },
+  writeInformation: { value: informational, configurable: true, writable: true },
+};
+
+// Interim answers are the server's.
+function informational(...parameters) {
+  const callback = parameters.at(-1);
+  if (typeof callback === "function") {
+    nextTick(callback);
+  }
+}
+
+// Headers in all the forms that `writeHead` takes them, as names and values by turns.
+function flat(response, headers) {
+  const result = [];
+  const add = (name, value) => {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, one);
+      result.push(String(name), String(one));
+    }
+  };
+  if (Array.isArray(headers)) {
+    const pairs = Array.isArray(headers[0]) ? headers.flat(1) : headers;
+    for (let index = 0; index < pairs.length; index += 2) {
+      add(pairs[index], pairs[index + 1]);
+    }
+  } else if (headers) {
+    // What was set one by one is kept under the lower-case name, with the name as it was set.
+    const set = Object.getPrototypeOf(headers) === null;
+    for (const name of Object.keys(headers)) {
+      set ? add(...headers[name]) : add(name, headers[name]);
+    }
+  }
+  return result;
+}
+
+let express;
+
+function load() {
+  const source = op_funchost_express();
+  const module = { exports: {} };
+  const wrapper = core.evalContext(
+    `(function (exports, require, module, process) {${source}\n})`,
+    "ext:funchost/express.cjs",
+  )[0];
+  wrapper(module.exports, createRequire("/"), module, globalThis.process);
+  const { express: makeApp, init, query } = module.exports;
+  const app = makeApp();
+  app.disable("x-powered-by");
+  return { app, init: init(app), query: query(app.get("query parser fn")) };
+}
+
+class Exchange {
+  #number;
+  #connection;
+  #prototype;
+
+  constructor(number) {
+    this.#number = number;
+    const parts = op_funchost_request(number);
+    const [method, url, major, minor, address, port, headers] = parts ?? GONE;
+    this.#connection = new Connection(number, address, port);
+    this.request = this.#makeRequest(method, url, major, minor, headers);
+    this.response = this.#makeResponse();
+    express ??= load();
+    const { request, response } = this;
+    express.init(request, response, nothing);
+    express.query(request, response, nothing);
+    request.originalUrl = url;
+    request.baseUrl = "";
+    request.params = { 0: request.path };
+    this.#prototype = Object.getPrototypeOf(response);
+    if (parts === undefined) {
+      this.gone();
+    }
+  }
+
+  #makeRequest(method, url, major, minor, headers) {
+    const request = new http.IncomingMessage(this.#connection);
+    request.method = method;
+    request.url = url;
+    request.httpVersionMajor = major;
+    request.httpVersionMinor = minor;
+    request.httpVersion = `${major}.${minor}`;
+    request._addHeaderLines(headers, headers.length);
+    const body = op_funchost_body(this.#number);
+    const isMultipart = /^multipart\//i.test(request.headers["content-type"] ?? "");
+    // As body-parser left it; the stream can be read all the same.
+    request.body = body === undefined || isMultipart ? {} : Buffer.from(body);
+    let unread = true;
+    Object.defineProperty(request, "_read", {
+      value() {
+        if (unread) {
+          unread = false;
+          http.IncomingMessage.prototype._read.call(this);
+          if (body !== undefined) {
+            this.push(Buffer.from(body));
+          }
+          this.complete = true;
+          this.push(null);
+        }
+      },
+    });
+    return request;
+  }
+
+  #makeResponse() {
+    const response = new http.ServerResponse(this.request);
+    Object.defineProperties(response, OVERRIDES);
+    const connection = this.#connection;
+    response.assignSocket(connection);
+    let piped = false;
+    response.once("pipe", () => piped = true);
+    Object.defineProperty(this, "piped", { get: () => piped });
+    response.once("prefinish", () => connection.finish());
+    response.once("finish", () => {
+      response.detachSocket(connection);
+      nextTick(() => {
+        response.destroyed = true;
+        response._closed = true;
+        response.emit("close");
+      });
+    });
+    return response;
+  }
+
+  // Whether somebody else than the handler's return value answers: the head has been sent, something is piped into the
+  // response, or a framework has made it its own.
+  get taken() {
+    const { response } = this;
+    return response.headersSent || this.piped || Object.getPrototypeOf(response) !== this.#prototype;
+  }
+
+  room() {
+    this.#connection.room();
+  }
+
+  // The call is over, and the response is not.
+  gone() {
+    const { request } = this;
+    this.#connection.destroy();
+    if (!request.complete) {
+      const error = new Error("aborted");
+      error.code = "ECONNRESET";
+      request.destroy(error);
+    }
+  }
+}
+
+const GONE = ["GET", "/", 1, 1, "", 0, []];
+
+function nothing() {}
+
+export function open(number) {
+  return new Exchange(number);
+}
+
+// Answers with what the handler has come to.
+export function complete(exchange, value) {
+  const { response } = exchange;
+  if (exchange.taken) {
+    return;
+  }
+  switch (typeof value) {
+    case "string":
+      response.end(value);
+      return;
+    case "number":
+    case "boolean":
+    case "bigint":
+      response.end(JSON.stringify(value));
+      return;
+    case "object":
+      sendObject(response, value);
+      return;
+    default:
+      response.end();
+  }
+}
+
+function sendObject(response, value) {
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
+    sendBytes(response, Buffer.from(value));
+  } else if (ArrayBuffer.isView(value)) {
+    sendBytes(response, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+  } else if (typeof value?.pipe === "function" && typeof value.on === "function") {
+    pipe(value, response);
+  } else if (value instanceof ReadableStream) {
+    pipe(Readable.fromWeb(value), response);
+  } else {
+    response.json(value);
+  }
+}
+
+function sendBytes(response, bytes) {
+  if (!response.get("Content-Type")) {
+    response.set("Content-Type", "application/octet-stream");
+  }
+  response.end(bytes);
+}
+
+// A source that fails breaks the answer off, and one whose answer is not wanted any more is told so.
+function pipe(source, response) {
+  source.once("error", (error) => {
+    op_funchost_late(error);
+    response.destroy();
+  });
+  response.once("close", () => {
+    if (!response.writableFinished) {
+      source.destroy?.();
+    }
+  });
+  source.pipe(response);
+}

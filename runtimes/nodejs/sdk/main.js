@@ -1,0 +1,279 @@
+// The JavaScript half of the host: how a handler is called, and what becomes of what it does not do for its call.
+// `load.rs` takes the functions at the end of this file.
+
+import { core, internals } from "ext:core/mod.js";
+import {
+  op_funchost_exit,
+  op_funchost_fail,
+  op_funchost_hold,
+  op_funchost_late,
+  op_funchost_print,
+  op_funchost_settle,
+  op_funchost_write_output,
+} from "ext:core/ops";
+
+const { getAsyncContext, setAsyncContext } = core;
+
+let handler;
+let functionName, timeout, runtime, memoryLimit;
+let Buffer;
+
+// What JavaScript holds of calls: by number, an object with a method `over(reason)`.
+const held = new Map();
+
+// Requests and responses are made when a function asks for them; most functions do not.
+const lazyExchange = core.createLazyLoader("ext:funchost/exchange.js");
+
+function exchangeOf(number) {
+  let exchange = held.get(number)?.exchange;
+  if (exchange === undefined) {
+    exchange = lazyExchange().open(number);
+    holderOf(number).exchange = exchange;
+  }
+  return exchange;
+}
+
+function holderOf(number) {
+  let holder = held.get(number);
+  if (holder === undefined) {
+    holder = { exchange: undefined, controller: undefined };
+    if (op_funchost_hold(number)) {
+      held.set(number, holder);
+    }
+  }
+  return holder;
+}
+
+// `event.extensions`
+class Extensions {
+  #number;
+
+  constructor(number) {
+    this.#number = number;
+  }
+
+  get request() {
+    return exchangeOf(this.#number).request;
+  }
+
+  set request(value) {
+    own(this, "request", value);
+  }
+
+  get response() {
+    return exchangeOf(this.#number).response;
+  }
+
+  set response(value) {
+    own(this, "response", value);
+  }
+
+  // An AbortSignal that fires at the deadline and when the client leaves.
+  get signal() {
+    const holder = holderOf(this.#number);
+    if (holder.controller === undefined) {
+      holder.controller = new AbortController();
+      if (!held.has(this.#number)) {
+        holder.controller.abort();
+      }
+    }
+    return holder.controller.signal;
+  }
+}
+// `console.log(event)` shows `extensions: {}`.
+delete Extensions.prototype.constructor;
+
+function own(object, name, value) {
+  Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+const READY = 0;
+const BYTES = 1;
+
+function invoke(number, data, kind, id, type, time, namespace) {
+  setAsyncContext({ funchost: number });
+  if (kind !== READY) {
+    data = kind === BYTES ? Buffer.from(data) : {};
+  }
+  const event = {
+    data,
+    "event-id": id,
+    "event-type": type,
+    "event-time": time,
+    "event-namespace": namespace,
+    extensions: new Extensions(number),
+  };
+  const context = { "function-name": functionName, timeout, runtime, "memory-limit": memoryLimit };
+  const result = handler(event, context);
+  // Promises of other makes.
+  if (typeof result === "object" && result !== null && !core.isPromise(result) && typeof result.then === "function") {
+    return Promise.resolve(result);
+  }
+  return result;
+}
+
+function follow(number, promise) {
+  setAsyncContext({ funchost: number });
+  promise.then(
+    (value) => {
+      if (!op_funchost_settle(number, value)) {
+        complete(number, value);
+      }
+    },
+    (error) => op_funchost_fail(number, error),
+  ).catch((error) => op_funchost_fail(number, error));
+}
+
+function complete(number, value) {
+  setAsyncContext({ funchost: number });
+  lazyExchange().complete(exchangeOf(number), value);
+}
+
+function room(number) {
+  setAsyncContext({ funchost: number });
+  try {
+    held.get(number)?.exchange?.room();
+  } catch (error) {
+    op_funchost_late(error);
+  }
+}
+
+function forget(number) {
+  held.delete(number);
+}
+
+function over(number, reason) {
+  const holder = held.get(number);
+  if (holder === undefined) {
+    return;
+  }
+  held.delete(number);
+  setAsyncContext({ funchost: number });
+  try {
+    if (reason !== "") {
+      const name = reason === "deadline" ? "TimeoutError" : "AbortError";
+      holder.controller?.abort(new DOMException(WHY[reason], name));
+    }
+    holder.exchange?.gone();
+  } catch (error) {
+    op_funchost_late(error);
+  }
+}
+
+const WHY = {
+  deadline: "The call is past its deadline",
+  client_gone: "The client has gone",
+  shutdown: "The host is shutting down",
+};
+
+// Timers are armed by whoever sets the next one, or by the loop that was stopped.
+function recover() {
+  setTimeout(() => {}, 1);
+}
+
+function start(...context) {
+  [functionName, timeout, runtime, memoryLimit] = context;
+  const process = core.createLazyLoader("node:process")().default;
+  Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
+  internals.funchost = { forget };
+
+  core.setUnhandledPromiseRejectionHandler((promise, reason) => {
+    if (process.listenerCount("unhandledRejection") > 0) {
+      guarded(() => process.emit("unhandledRejection", reason, promise));
+    } else if (!caught(process, reason, "unhandledRejection")) {
+      op_funchost_late(reason);
+    }
+    return true;
+  });
+  core.setReportExceptionCallback((error) => {
+    if (!caught(process, error, "uncaughtException")) {
+      op_funchost_late(error);
+    }
+  });
+
+  const exit = (code) => op_funchost_exit(Number(code ?? process.exitCode ?? 0) | 0);
+  process.exit = exit;
+  process.reallyExit = exit;
+  process.abort = () => exit(134);
+  core.loadExtScript("ext:deno_os/30_os.js").setExitHandler(exit);
+  replaceStream(process, "stdout", 1);
+  replaceStream(process, "stderr", 2);
+}
+
+function caught(process, error, origin) {
+  if (process.listenerCount("uncaughtException") === 0) {
+    return false;
+  }
+  guarded(() => process.emit("uncaughtException", error, origin));
+  return true;
+}
+
+function guarded(listeners) {
+  try {
+    listeners();
+  } catch (error) {
+    op_funchost_late(error);
+  }
+}
+
+function replaceStream(process, name, fd) {
+  let stream;
+  Object.defineProperty(process, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return stream ??= outputStream(fd);
+    },
+  });
+}
+
+function outputStream(fd) {
+  const { Writable } = core.createLazyLoader("node:stream")().default;
+  const stream = new Writable({
+    decodeStrings: false,
+    write(chunk, encoding, done) {
+      if (typeof chunk === "string" && (encoding === "utf8" || encoding === "utf-8")) {
+        op_funchost_print(chunk, fd === 2);
+      } else {
+        op_funchost_write_output(typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk, fd === 2);
+      }
+      done();
+    },
+    // Like Node's, it cannot be destroyed.
+    destroy(error, done) {
+      done(error);
+    },
+  });
+  stream.fd = fd;
+  stream._isStdio = true;
+  return stream;
+}
+
+function require(path) {
+  const { createRequire } = core.createLazyLoader("node:module")().default;
+  try {
+    return createRequire(path)(path);
+  } catch (error) {
+    // It awaits something while it is loaded: it has to be imported.
+    if (error?.code === "ERR_REQUIRE_ASYNC_MODULE") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+// Takes the handler out of what the module exports: `undefined` when it is there, otherwise what is there instead.
+function choose(exports, name) {
+  const isFunction = (value) => typeof value === "function";
+  const candidates = [exports, exports?.[name], exports?.default?.[name], exports?.default];
+  handler = candidates.find(isFunction);
+  if (handler !== undefined) {
+    return undefined;
+  }
+  const names = [exports, exports?.default].flatMap((object) => {
+    return typeof object === "object" && object !== null ? Object.keys(object).filter((key) => isFunction(object[key])) : [];
+  });
+  return [...new Set(names)].join(", ");
+}
+
+globalThis.__funchost = { start, require, choose, invoke, follow, complete, room, over, recover };

@@ -1,0 +1,62 @@
+//! Stopping user code that keeps its isolate to itself, and no other.
+
+use std::rc::Rc;
+
+use contract::{OutputStream, HandlerError};
+use deno_core::v8;
+
+use crate::worker::State;
+
+/// The key in V8's continuation data that holds the number of the running call. V8 carries that data along promises;
+/// Node's `AsyncLocalStorage` lives in it as well, and copies what it finds there.
+pub(crate) const KEY: &str = "funchost";
+
+/// Frames of a stack that the log shows.
+const FRAMES: usize = 20;
+
+/// Called by V8 on the isolate's thread, in the middle of whatever runs. When that is the user code of a call that
+/// nobody waits for any more it is stopped. Code of another call is not; the server will ask again.
+pub(crate) fn check(isolate: &mut v8::Isolate) {
+    let Some(state) = isolate.get_slot::<Rc<State>>().cloned() else { return };
+    v8::scope!(let scope, isolate);
+    let context = v8::Local::new(scope, state.context());
+    let scope = &mut v8::ContextScope::new(scope, context);
+    let victim = match state.current(scope) {
+        Some(running) => running.call.stopped().is_some().then_some(running),
+        // Nobody knows whose code this is. If it has kept the isolate since before the oldest of the calls that should
+        // have stopped was told so, they cannot be told while it runs.
+        None => state.longest_stopped(),
+    };
+    let Some(running) = victim else { return };
+    if let Some(stack) = stack(scope) {
+        let text = format!("the call was stopped ({}) in\n{stack}", reason(&running.call));
+        state.print(OutputStream::Stderr, text.as_bytes(), Some(&running));
+    }
+    state.finish(running.call.number, Err(HandlerError::Stopped));
+    state.retire();
+    scope.terminate_execution();
+}
+
+fn reason(call: &crate::call::Call) -> &'static str {
+    call.stopped().map_or("by itself", contract::CancelReason::label)
+}
+
+/// Where JavaScript is at this moment.
+fn stack(scope: &mut v8::PinScope<'_, '_>) -> Option<String> {
+    let trace = v8::StackTrace::current_stack_trace(scope, FRAMES)?;
+    let lines = (0..trace.get_frame_count()).filter_map(|index| {
+        let frame = trace.get_frame(scope, index)?;
+        let script = frame.get_script_name(scope).map(|name| name.to_rust_string_lossy(scope))?;
+        if script.starts_with("ext:") {
+            return None;
+        }
+        let function = frame.get_function_name(scope).map(|name| name.to_rust_string_lossy(scope));
+        let (line, column) = (frame.get_line_number(), frame.get_column());
+        Some(match function.filter(|name| !name.is_empty()) {
+            Some(function) => format!("    at {function} ({script}:{line}:{column})\n"),
+            None => format!("    at {script}:{line}:{column}\n"),
+        })
+    });
+    let lines: String = lines.collect();
+    (!lines.is_empty()).then_some(lines)
+}

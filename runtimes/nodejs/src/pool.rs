@@ -1,0 +1,175 @@
+//! The isolates: how many there are, how they are told things, and how one takes another's place.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use contract::{HandlerSource, LoadError};
+use deno_core::{JsRuntime, v8::IsolateHandle};
+use futures_util::task::AtomicWaker;
+
+use crate::{
+    call::Call,
+    ffi,
+    limits::{self, Limits},
+    queue::Queue,
+    snapshot::Snapshot,
+    worker,
+};
+
+/// V8 lets JavaScript use about one MiB of a thread's stack; native code called from there needs some as well.
+const STACK: usize = 8 << 20;
+/// Between two attempts to start an isolate in the place of another.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What all isolates of the process share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) source: HandlerSource,
+    pub(crate) limits: Limits,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) queue: Queue,
+    /// Tells the pool's thread that an isolate has retired.
+    retired: Mutex<Sender<()>>,
+}
+
+/// One isolate, as other threads know it.
+#[derive(Debug, Default)]
+pub(crate) struct Isolate {
+    /// Of the thread that runs it.
+    waker: AtomicWaker,
+    messages: Mutex<Vec<Message>>,
+    handle: OnceLock<IsolateHandle>,
+    retired: AtomicBool,
+}
+
+/// What the server tells an isolate about one of its calls.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Nobody waits for the rest of the answer.
+    Stop(Arc<Call>),
+    /// The client has taken enough of the body for more to be written.
+    Room(Arc<Call>),
+}
+
+impl Isolate {
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.wake();
+    }
+
+    /// Makes it look whether what it runs should be stopped.
+    pub(crate) fn interrupt(&self) {
+        if let Some(handle) = self.handle.get() {
+            ffi::request_interrupt(handle);
+        }
+    }
+
+    /// Whether it takes no calls any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    // For the thread that runs it.
+
+    pub(crate) fn receive(&self) -> Vec<Message> {
+        std::mem::take(&mut self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn is_run_by(&self, cx: &std::task::Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    pub(crate) fn has_started(&self, handle: IsolateHandle) {
+        let _ = self.handle.set(handle);
+    }
+}
+
+impl Shared {
+    /// The isolate takes no calls any more, and another one is started in its place. It ends with its last call.
+    pub(crate) fn retire(&self, isolate: &Arc<Isolate>) {
+        if isolate.retired.swap(true, Relaxed) {
+            return;
+        }
+        self.queue.leave(isolate);
+        isolate.wake();
+        let _ = self.retired.lock().unwrap_or_else(PoisonError::into_inner).send(());
+    }
+}
+
+/// Starts as many isolates as the limits say. Returns when the first one has loaded the function, with V8's version;
+/// the others follow.
+///
+/// Memory protection keys, which V8 uses for its code, are handed down from thread to thread. So V8 and all isolates
+/// are started by one thread, and that thread stays.
+pub(crate) fn start(
+    source: HandlerSource,
+    limits: Limits,
+    snapshot: Snapshot,
+) -> Result<Arc<Shared>, LoadError> {
+    let (retired, retirements) = channel();
+    let shared =
+        Arc::new(Shared { source, limits, snapshot, queue: Queue::default(), retired: Mutex::new(retired) });
+    let (first, result) = channel();
+    spawn("funchost-pool", limits::SMALL_STACK, {
+        let shared = shared.clone();
+        move || keep(&shared, &retirements, &first)
+    })?;
+    match result.recv() {
+        Ok(Ok(())) => Ok(shared),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(LoadError::Runtime("the thread that starts V8 has panicked".to_owned())),
+    }
+}
+
+fn keep(shared: &Arc<Shared>, retirements: &Receiver<()>, first: &Sender<Result<(), LoadError>>) {
+    JsRuntime::init_platform(None);
+    let started = start_one(shared);
+    let goes_on = started.is_ok();
+    let _ = first.send(started);
+    if !goes_on {
+        return;
+    }
+    for _ in 1..shared.limits.isolates {
+        insist(shared);
+    }
+    while retirements.recv().is_ok() {
+        insist(shared);
+    }
+}
+
+/// The function has been loaded before, so it can be loaded again, sooner or later.
+fn insist(shared: &Arc<Shared>) {
+    while let Err(error) = start_one(shared) {
+        let failure = crate::error::of_load(&error);
+        shared.source.output.stray_failure(&failure, None);
+        thread::sleep(AGAIN);
+    }
+}
+
+/// Starts an isolate and waits until it has loaded the function.
+fn start_one(shared: &Arc<Shared>) -> Result<(), LoadError> {
+    let (loaded, result) = channel();
+    spawn("funchost-js", STACK, {
+        let shared = shared.clone();
+        move || worker::run(shared, &loaded)
+    })?;
+    result.recv().unwrap_or_else(|_| {
+        Err(LoadError::Runtime("the thread that loads the function has panicked".to_owned()))
+    })
+}
+
+fn spawn(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> Result<(), LoadError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(work);
+    spawned.map(drop).map_err(|error| LoadError::Runtime(format!("cannot start the thread {name}: {error}")))
+}

@@ -1,0 +1,69 @@
+//! The calls that no isolate has taken yet, and the isolates that have nothing to do.
+//!
+//! Isolates take calls themselves, one at a time, when their threads have time for one. So a call never waits behind
+//! user code that does not come back while another isolate could run it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{call::Call, pool::Isolate};
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    calls: VecDeque<Arc<Call>>,
+    /// The last one to fall idle is the first to be woken: its caches are the warmest.
+    idle: Vec<Arc<Isolate>>,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a call. The caller sees to it that [`wake`](Self::wake) follows.
+    pub(crate) fn add(&self, call: Arc<Call>) {
+        self.state().calls.push_back(call);
+    }
+
+    /// Wakes an isolate for what has been added, if one is idle.
+    pub(crate) fn wake(&self) {
+        let mut state = self.state();
+        let isolate = if state.calls.is_empty() { None } else { state.idle.pop() };
+        drop(state);
+        if let Some(isolate) = isolate {
+            isolate.wake();
+        }
+    }
+
+    /// The next call for this isolate. When there is none it counts as idle from now on. One that takes a call and
+    /// leaves others behind wakes an idle one for them.
+    pub(crate) fn take(&self, isolate: &Arc<Isolate>) -> Option<Arc<Call>> {
+        let mut state = self.state();
+        let call = state.calls.pop_front();
+        let is_idle = state.idle.iter().position(|idle| Arc::ptr_eq(idle, isolate));
+        match (&call, is_idle) {
+            (None, None) => state.idle.push(isolate.clone()),
+            (Some(_), Some(index)) => {
+                state.idle.swap_remove(index);
+            }
+            _ => {}
+        }
+        let next = if call.is_some() && !state.calls.is_empty() { state.idle.pop() } else { None };
+        drop(state);
+        if let Some(next) = next {
+            next.wake();
+        }
+        call
+    }
+
+    /// This isolate takes no calls any more. Those that wait are for others.
+    pub(crate) fn leave(&self, isolate: &Arc<Isolate>) {
+        self.state().idle.retain(|idle| !Arc::ptr_eq(idle, isolate));
+        self.wake();
+    }
+}
