@@ -18,42 +18,74 @@ let handler;
 let functionName, timeout, runtime, memoryLimit;
 let Buffer;
 
-// What JavaScript holds of calls: by number, an object with a method `over(reason)`.
+// What JavaScript holds of calls that run, by number.
 const held = new Map();
 
 // Requests and responses are made when a function asks for them; most functions do not.
 const lazyExchange = core.createLazyLoader("ext:funchost/exchange.js");
 
-function exchangeOf(number) {
-  let exchange = held.get(number)?.exchange;
-  if (exchange === undefined) {
-    exchange = lazyExchange().open(number);
-    holderOf(number).exchange = exchange;
-  }
-  return exchange;
-}
+// What a function has asked for of its call.
+class Holder {
+  #number;
+  #exchange;
+  #controller;
 
-function holderOf(number) {
-  let holder = held.get(number);
-  if (holder === undefined) {
-    holder = { exchange: undefined, controller: undefined };
+  constructor(number) {
+    this.#number = number;
     if (op_funchost_hold(number)) {
-      held.set(number, holder);
+      held.set(number, this);
     }
   }
-  return holder;
+
+  get exchange() {
+    return this.#exchange ??= lazyExchange().open(this.#number);
+  }
+
+  get signal() {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (!held.has(this.#number)) {
+        this.#controller.abort();
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  room() {
+    this.#exchange?.room();
+  }
+
+  // The call is over, by no doing of its response's. The reason is empty when it was not stopped.
+  over(reason) {
+    if (reason !== "") {
+      const name = reason === "deadline" ? "TimeoutError" : "AbortError";
+      this.#controller?.abort(new DOMException(WHY[reason], name));
+    }
+    this.#exchange?.gone();
+  }
 }
+
+const WHY = {
+  deadline: "The call is past its deadline",
+  client_gone: "The client has gone",
+  shutdown: "The host is shutting down",
+};
 
 // `event.extensions`
 class Extensions {
   #number;
+  #holder;
 
   constructor(number) {
     this.#number = number;
   }
 
+  static holder(extensions) {
+    return extensions.#holder ??= held.get(extensions.#number) ?? new Holder(extensions.#number);
+  }
+
   get request() {
-    return exchangeOf(this.#number).request;
+    return Extensions.holder(this).exchange.request;
   }
 
   set request(value) {
@@ -61,7 +93,7 @@ class Extensions {
   }
 
   get response() {
-    return exchangeOf(this.#number).response;
+    return Extensions.holder(this).exchange.response;
   }
 
   set response(value) {
@@ -70,14 +102,7 @@ class Extensions {
 
   // An AbortSignal that fires at the deadline and when the client leaves.
   get signal() {
-    const holder = holderOf(this.#number);
-    if (holder.controller === undefined) {
-      holder.controller = new AbortController();
-      if (!held.has(this.#number)) {
-        holder.controller.abort();
-      }
-    }
-    return holder.controller.signal;
+    return Extensions.holder(this).signal;
   }
 }
 // `console.log(event)` shows `extensions: {}`.
@@ -126,45 +151,33 @@ function follow(number, promise) {
 
 function complete(number, value) {
   setAsyncContext({ funchost: number });
-  lazyExchange().complete(exchangeOf(number), value);
+  const { exchange } = held.get(number) ?? new Holder(number);
+  lazyExchange().complete(exchange, value);
 }
 
 function room(number) {
-  setAsyncContext({ funchost: number });
-  try {
-    held.get(number)?.exchange?.room();
-  } catch (error) {
-    op_funchost_late(error);
-  }
-}
-
-function forget(number) {
-  held.delete(number);
+  withHolder(number, (holder) => holder.room());
 }
 
 function over(number, reason) {
-  const holder = held.get(number);
-  if (holder === undefined) {
-    return;
-  }
-  held.delete(number);
-  setAsyncContext({ funchost: number });
-  try {
-    if (reason !== "") {
-      const name = reason === "deadline" ? "TimeoutError" : "AbortError";
-      holder.controller?.abort(new DOMException(WHY[reason], name));
-    }
-    holder.exchange?.gone();
-  } catch (error) {
-    op_funchost_late(error);
-  }
+  withHolder(number, (holder) => {
+    held.delete(number);
+    holder.over(reason);
+  });
 }
 
-const WHY = {
-  deadline: "The call is past its deadline",
-  client_gone: "The client has gone",
-  shutdown: "The host is shutting down",
-};
+// Listeners of user code run in there.
+function withHolder(number, tell) {
+  const holder = held.get(number);
+  if (holder !== undefined) {
+    setAsyncContext({ funchost: number });
+    try {
+      tell(holder);
+    } catch (error) {
+      op_funchost_late(error);
+    }
+  }
+}
 
 // Timers are armed by whoever sets the next one, or by the loop that was stopped.
 function recover() {
@@ -175,7 +188,7 @@ function start(...context) {
   [functionName, timeout, runtime, memoryLimit] = context;
   const process = core.createLazyLoader("node:process")().default;
   Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
-  internals.funchost = { forget };
+  internals.funchost = { forget: (number) => held.delete(number) };
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {
     if (process.listenerCount("unhandledRejection") > 0) {
@@ -198,6 +211,8 @@ function start(...context) {
   core.loadExtScript("ext:deno_os/30_os.js").setExitHandler(exit);
   replaceStream(process, "stdout", 1);
   replaceStream(process, "stderr", 2);
+  replaceConsole();
+  guardTimers(process);
 }
 
 function caught(process, error, origin) {
@@ -247,6 +262,53 @@ function outputStream(fd) {
   stream.fd = fd;
   stream._isStdio = true;
   return stream;
+}
+
+// Prints what Node prints: Deno shows objects in another way.
+function replaceConsole() {
+  const { Console } = core.loadExtScript("ext:deno_node/internal/console/constructor.mjs").default;
+  const writer = (isError) => ({ write: (text) => op_funchost_print(text, isError) });
+  const nodes = new Console({ stdout: writer(false), stderr: writer(true), ignoreErrors: false });
+  for (const name of Object.keys(nodes)) {
+    if (typeof nodes[name] === "function" && name in console) {
+      console[name] = nodes[name];
+    }
+  }
+}
+
+// What a timer throws is reported when it is known no more which call had set it. So it is caught before.
+function guardTimers(process) {
+  const { Timeout, Immediate } = core.loadExtScript("ext:deno_node/internal/timers.mjs");
+  const guard = (callback) => {
+    const context = getAsyncContext();
+    if (context?.funchost === undefined || typeof callback !== "function") {
+      return callback;
+    }
+    return function (...parameters) {
+      try {
+        return Reflect.apply(callback, this, parameters);
+      } catch (error) {
+        setAsyncContext(context);
+        if (!caught(process, error, "uncaughtException")) {
+          op_funchost_late(error);
+        }
+      }
+    };
+  };
+  const createTimer = Object.getOwnPropertySymbols(Timeout.prototype).find((symbol) => symbol.description === "createTimer");
+  const original = Timeout.prototype[createTimer];
+  Timeout.prototype[createTimer] = function () {
+    this._onTimeout = guard(this._onTimeout);
+    return original.call(this);
+  };
+  // The last thing that its constructor does before it joins the queue.
+  const ref = Immediate.prototype.ref;
+  Immediate.prototype.ref = function () {
+    if (!this.hasRef() && this._idlePrev === null) {
+      this._onImmediate = guard(this._onImmediate);
+    }
+    return ref.call(this);
+  };
 }
 
 function require(path) {

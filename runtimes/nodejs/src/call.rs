@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
 };
 
 use bytes::Bytes;
@@ -36,7 +35,6 @@ pub(crate) struct Call {
     pub(crate) number: u32,
     pub(crate) request: Request,
     pub(crate) ids: CallIds,
-    pub(crate) deadline: Instant,
     /// Why nobody waits for the answer any more, if so.
     stopped: OnceLock<CancelReason>,
     state: Mutex<State>,
@@ -73,7 +71,7 @@ pub(crate) struct Answered {
 impl Call {
     pub(crate) fn new(invocation: Invocation) -> (Arc<Self>, contract::Cancelled) {
         let data_kind = invocation.data_kind();
-        let Invocation { method, uri, version, headers, body, remote, ids, deadline, cancel, place } = invocation;
+        let Invocation { method, uri, version, headers, body, remote, ids, cancel, place, .. } = invocation;
         let body = match body {
             Body::Empty => Bytes::new(),
             Body::Whole(bytes) => bytes,
@@ -84,7 +82,6 @@ impl Call {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             request: Request { method, uri, version, headers, body, remote, data_kind },
             ids,
-            deadline,
             stopped: OnceLock::new(),
             state: Mutex::new(State {
                 stage: Stage::Waiting,

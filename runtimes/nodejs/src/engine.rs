@@ -18,7 +18,7 @@ use deno_runtime::deno_node::NODE_VERSION;
 use futures_core::Stream;
 
 use crate::{
-    batch::ANSWERS,
+    batch::{ANSWERS, Expected},
     call::{Answered, Call, Stage},
     limits::Limits,
     pipe::{Next, Pipe},
@@ -62,12 +62,12 @@ impl Engine for NodeEngine {
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
         let (call, cancel) = Call::new(invocation);
-        let _expected = ANSWERS.expect();
+        let expected = ANSWERS.expect();
         self.shared.queue.add(call.clone());
         if let Some(turn) = Turn::take(&self.shared) {
             turn.come().await;
         }
-        let mut leash = Leash { call, cancel, shared: self.shared.clone(), told: false };
+        let mut leash = Leash { call, cancel, shared: self.shared.clone(), told: false, _expected: expected };
         let Answered { mut reply, pipe } = poll_fn(|cx| leash.poll(cx, Call::poll_answer)).await?;
         if let Some(pipe) = pipe {
             reply.body = Body::Stream(Box::pin(Pieces { leash, pipe }));
@@ -111,6 +111,7 @@ struct Leash {
     cancel: Cancelled,
     shared: Arc<Shared>,
     told: bool,
+    _expected: Expected,
 }
 
 impl Leash {

@@ -13,9 +13,15 @@ pub(crate) fn failure(scope: &mut v8::PinScope<'_, '_>, thrown: v8::Local<'_, v8
     let name = property(scope, error, "name")
         .unwrap_or_else(|| error.get_constructor_name().to_rust_string_lossy(scope));
     let message = property(scope, error, "message").unwrap_or_else(|| text(scope, thrown));
-    let mut stack = property(scope, error, "stack").unwrap_or_default();
+    let mut stack = property(scope, error, "stack").map(|stack| of_the_function(&stack)).unwrap_or_default();
     append_causes(scope, error, &mut stack);
     Failure { kind: name, message, stack }
+}
+
+/// Without the frames of the host's and of Deno's own scripts, which mean nothing to the function's author.
+fn of_the_function(stack: &str) -> String {
+    let ours = |line: &&str| !(line.trim_start().starts_with("at ") && line.contains("ext:"));
+    stack.lines().filter(ours).collect::<Vec<_>>().join("\n")
 }
 
 /// An error that was made of another one tells of that as well; how deep that may go is bounded.
@@ -28,7 +34,7 @@ fn append_causes(scope: &mut v8::PinScope<'_, '_>, error: v8::Local<'_, v8::Obje
         };
         if let Some(text) = property(scope, cause, "stack").or_else(|| property(scope, cause, "message")) {
             stack.push_str("\nCaused by: ");
-            stack.push_str(&text);
+            stack.push_str(&of_the_function(&text));
         }
         outer = cause;
     }

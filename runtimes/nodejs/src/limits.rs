@@ -9,7 +9,7 @@ const BESIDE: u64 = 48 * MEBIBYTE;
 /// Deno's own scripts need this much heap before the function's first object.
 const LEAST: u64 = 16 * MEBIBYTE;
 /// Where no limit is known.
-const UNLIMITED: u64 = 512 * MEBIBYTE;
+const UNLIMITED: u64 = 256 * MEBIBYTE;
 
 /// For a thread that runs no JavaScript.
 pub(crate) const SMALL_STACK: usize = 512 << 10;
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(limits(&[("FUNC_MEMORY_LIMIT", "448Mi")]).memory, mebibytes(100));
         assert_eq!(limits(&[("FUNC_MEMORY_LIMIT", "64Mi")]).memory, mebibytes(16), "less would not start");
         for none in [&[][..], &[("FUNC_MEMORY_LIMIT", "0")]] {
-            assert_eq!(limits(none), Limits { isolates: 2, memory: mebibytes(512) });
+            assert_eq!(limits(none), Limits { isolates: 2, memory: mebibytes(256) });
         }
     }
 

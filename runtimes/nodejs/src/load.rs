@@ -40,7 +40,7 @@ impl Sdk {
         let entry = v8::String::new(scope, ENTRY)?;
         let sdk = global.get(scope, entry.into())?.try_cast::<v8::Object>().ok()?;
         global.delete(scope, entry.into());
-        let mut function = |name: &str| {
+        let function = |name: &str| {
             let name = v8::String::new(scope, name)?;
             let function = sdk.get(scope, name.into())?.try_cast::<v8::Function>().ok()?;
             Some(v8::Global::new(scope, function))

@@ -29,8 +29,6 @@ use crate::{
 
 /// Calls that are begun before the event loop has its turn again: timers and sockets of other calls wait meanwhile.
 const BATCH: usize = 64;
-/// What V8 may take above the limit to come to an orderly end.
-const RESERVE: usize = 32 << 20;
 
 /// Runs an isolate until it has retired and its last call is over. Says when it has loaded the function, or why not.
 pub(crate) fn run(shared: Arc<Shared>, loaded: &Sender<Result<(), LoadError>>) {
@@ -162,8 +160,10 @@ impl Worker {
         if stopped {
             isolate.cancel_terminate_execution();
         }
-        if self.state.full.take() {
-            self.state.heap_is_full();
+        if self.state.full.get() {
+            // Whose objects fill it nobody can tell.
+            let numbers: Vec<u32> = self.state.running.borrow().keys().copied().collect();
+            numbers.into_iter().for_each(|number| self.state.failed(number, HandlerError::Stopped));
         }
         let over = self.state.over.take();
         if over.is_empty() && !stopped {
@@ -286,6 +286,9 @@ impl State {
 
     /// The call brings no answer, or the rest of one is missing.
     pub(crate) fn failed(&self, number: u32, mut error: HandlerError) {
+        if self.full.get() {
+            error = self.heap_is_full();
+        }
         if let HandlerError::Raised(failure) = &mut error
             && let Some(limit) = self.buffers.refused()
         {
@@ -341,7 +344,8 @@ impl State {
         }
     }
 
-    /// When the heap comes to its limit, JavaScript is stopped, and gets some more memory to stop in.
+    /// When the heap comes to its limit JavaScript is stopped. That may take a while: a built-in function is not stopped
+    /// in the middle. V8 ends the process if it has no memory to go on with meanwhile, so it gets as much again.
     fn watch_heap(self: &Rc<Self>, js: &mut MainWorker) {
         let handle = js.js_runtime.v8_isolate().thread_safe_handle();
         let state = Rc::downgrade(self);
@@ -351,17 +355,14 @@ impl State {
                 state.retire();
             }
             handle.terminate_execution();
-            limit + RESERVE
+            limit * 2
         });
     }
 
-    /// Whose objects fill it nobody can tell, so all calls are lost.
-    fn heap_is_full(&self) {
+    fn heap_is_full(&self) -> HandlerError {
         let limit = self.shared.limits.memory >> 20;
-        let reason = format!("the isolate's heap came to its limit of {limit} MiB (FUNC_HEAP_LIMIT, FUNC_MEMORY_LIMIT)");
-        let numbers: Vec<u32> = self.running.borrow().keys().copied().collect();
-        for number in numbers {
-            self.finish(number, Err(HandlerError::Lost(reason.clone())));
-        }
+        HandlerError::Lost(format!(
+            "the isolate's heap came to its limit of {limit} MiB (FUNC_HEAP_LIMIT, FUNC_MEMORY_LIMIT)"
+        ))
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn arguments<'s>(scope: &mut v8::PinScope<'s, '_>, call: &Call) -> Re
     let headers = &call.request.headers;
     let number = v8::Number::new(scope, f64::from(call.number)).into();
     let kind = v8::Integer::new(scope, kind as i32).into();
-    let mut field = |name: &'static str| match headers.get(name) {
+    let field = |name: &'static str| match headers.get(name) {
         None => v8::undefined(scope).into(),
         Some(value) => header_value(scope, value).into(),
     };
