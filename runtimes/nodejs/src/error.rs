@@ -15,13 +15,33 @@ pub(crate) fn failure(scope: &mut v8::PinScope<'_, '_>, thrown: v8::Local<'_, v8
     let message = property(scope, error, "message").unwrap_or_else(|| text(scope, thrown));
     let mut stack = property(scope, error, "stack").map(|stack| of_the_function(&stack)).unwrap_or_default();
     append_causes(scope, error, &mut stack);
+    // The stack of a syntax error does not say where it is; V8 does.
+    if error.is_native_error()
+        && name == "SyntaxError"
+        && let Some(place) = place(scope, thrown)
+        && !stack.contains(&place)
+    {
+        stack = format!("{place}\n{stack}");
+    }
     Failure { kind: name, message, stack }
 }
 
-/// Without the frames of the host's and of Deno's own scripts, which mean nothing to the function's author.
+/// Without the frames of the host's, Deno's and Node's own scripts, which mean nothing to the function's author.
 fn of_the_function(stack: &str) -> String {
-    let ours = |line: &&str| !(line.trim_start().starts_with("at ") && line.contains("ext:"));
+    let ours = |line: &&str| {
+        let is_frame = line.trim_start().starts_with("at ");
+        !(is_frame && (line.contains("ext:") || line.contains("node:")))
+    };
     stack.lines().filter(ours).collect::<Vec<_>>().join("\n")
+}
+
+/// Script, line and the line itself.
+fn place(scope: &mut v8::PinScope<'_, '_>, error: v8::Local<'_, v8::Value>) -> Option<String> {
+    let message = v8::Exception::create_message(scope, error);
+    let script = message.get_script_resource_name(scope)?.to_rust_string_lossy(scope);
+    let line = message.get_line_number(scope)?;
+    let text = message.get_source_line(scope)?.to_rust_string_lossy(scope);
+    Some(format!("{script}:{line}\n    {}", text.trim()))
 }
 
 /// An error that was made of another one tells of that as well; how deep that may go is bounded.

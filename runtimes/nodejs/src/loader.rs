@@ -4,13 +4,16 @@ use std::{
     borrow::Cow,
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
 };
 
 use deno_ast::{MediaType, ParseParams, ParsedSource};
 use deno_core::{
     FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleResolveResponse, ModuleSource,
-    ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind, futures::executor,
+    ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind,
 };
 use deno_error::JsErrorBox;
 use deno_resolver::{
@@ -144,14 +147,32 @@ impl Loader {
         if !self.tracker.is_maybe_cjs(specifier, media_type).map_err(JsErrorBox::from_err)? {
             return Ok(text);
         }
-        // The analysis runs on a thread of the runtime's, and nothing of this isolate is needed for it.
+        // The analysis runs on another thread of the runtime's. Nothing of this isolate is needed for it.
         let translation = self.translator.translate_cjs_to_esm_with_source_provider(
             specifier,
             Some(Cow::Owned(text)),
             Some(&Reexports),
         );
-        let translated = executor::block_on(translation);
+        let translated = wait_for(translation);
         translated.map(Cow::into_owned).map_err(JsErrorBox::from_err)
+    }
+}
+
+/// Blocks the thread until the future is ready: a module that is required has to be there when `require` returns.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
     }
 }
 
@@ -213,7 +234,7 @@ fn without_types(
 impl deno_core::ModuleLoader for Loader {
     fn resolve(&self, specifier: &str, referrer: &str, _: ResolutionKind) -> ModuleResolveResponse {
         if let Ok(absolute) = ModuleSpecifier::parse(specifier)
-            && matches!(absolute.scheme(), "data" | "ext")
+            && matches!(absolute.scheme(), "data" | "ext" | "file")
         {
             return Ok(absolute);
         }
