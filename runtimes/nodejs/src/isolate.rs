@@ -2,59 +2,159 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use deno_core::{ModuleSpecifier, v8};
+use deno_core::{CompiledWasmModuleStore, ModuleSpecifier, SharedArrayBufferStore, v8};
 use deno_runtime::{
     BootstrapOptions, FeatureChecker, WorkerExecutionMode,
     colors::ColorLevel,
     deno_fs::RealFs,
     deno_permissions::{PermissionsContainer, RuntimePermissionDescriptorParser},
     deno_web::{BlobStore, InMemoryBroadcastChannel},
+    ops::worker_host::{CreateWebWorkerArgs, CreateWebWorkerCb},
+    web_worker::{SendableWebWorkerHandle, WebWorker, WebWorkerOptions, WebWorkerServiceOptions},
     worker::{MainWorker, WorkerOptions, WorkerServiceOptions},
 };
 use sys_traits::impls::RealSys;
 
-use crate::{ffi::Buffers, loader::Loader, ops, pool::Shared};
+use crate::{ffi::Buffers, load, loader::Loader, ops, output::Printer, pool::Shared};
 
-/// Called within a tokio runtime of the calling thread's own, which the isolate uses from then on.
-pub(crate) fn new(shared: &Shared, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> MainWorker {
+/// What an isolate has in common with the threads (`node:worker_threads`) that its function starts.
+#[derive(Clone)]
+struct Family {
+    shared: Arc<Shared>,
+    blobs: Arc<BlobStore>,
+    channel: InMemoryBroadcastChannel,
+    array_buffers: SharedArrayBufferStore,
+    modules: CompiledWasmModuleStore,
+}
+
+/// A main isolate. Called within a tokio runtime of the calling thread's own, which the isolate uses from then on.
+pub(crate) fn new(shared: &Arc<Shared>, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> MainWorker {
+    let family = Family {
+        shared: shared.clone(),
+        blobs: Arc::default(),
+        channel: InMemoryBroadcastChannel::default(),
+        array_buffers: SharedArrayBufferStore::default(),
+        modules: CompiledWasmModuleStore::default(),
+    };
     let services = WorkerServiceOptions {
-        blob_store: Arc::new(BlobStore::default()),
-        broadcast_channel: InMemoryBroadcastChannel::default(),
+        blob_store: family.blobs.clone(),
+        broadcast_channel: family.channel.clone(),
         deno_rt_native_addon_loader: None,
         feature_checker: Arc::new(FeatureChecker::default()),
         fs: Arc::new(RealFs),
         module_loader: loader.clone(),
         node_services: Some(loader.services()),
         npm_process_state_provider: None,
-        // What the function may do is the container's to say.
-        permissions: PermissionsContainer::allow_all(Arc::new(RuntimePermissionDescriptorParser::new(RealSys))),
+        permissions: permissions(),
         root_cert_store_provider: None,
         fetch_dns_resolver: Default::default(),
-        shared_array_buffer_store: Some(Default::default()),
-        compiled_wasm_module_store: Some(Default::default()),
+        shared_array_buffer_store: Some(family.array_buffers.clone()),
+        compiled_wasm_module_store: Some(family.modules.clone()),
         v8_code_cache: None,
         bundle_provider: None,
     };
     let options = WorkerOptions {
-        bootstrap: BootstrapOptions {
-            color_level: ColorLevel::None,
-            has_node_modules_dir: true,
-            mode: WorkerExecutionMode::None,
-            user_agent: concat!("funchost/", env!("CARGO_PKG_VERSION")).to_owned(),
-            ..BootstrapOptions::default()
-        },
+        bootstrap: bootstrap(WorkerExecutionMode::None),
         extensions: vec![ops::funchost::init()],
         startup_snapshot: shared.snapshot.heap,
         residual_lazy_js_sources: shared.snapshot.scripts,
         residual_lazy_esm_sources: shared.snapshot.modules,
-        create_params: Some(
-            v8::CreateParams::default()
-                .heap_limits(0, shared.limits.memory)
-                .array_buffer_allocator(buffers.allocator().make_shared()),
-        ),
+        create_params: Some(limited(shared, buffers)),
+        create_web_worker_cb: threads(family),
         ..WorkerOptions::default()
     };
     let main = ModuleSpecifier::from_directory_path(&shared.source.root)
         .unwrap_or_else(|()| unreachable!("the folder is absolute"));
     MainWorker::bootstrap_from_options(&main, services, options)
+}
+
+fn threads(family: Family) -> Arc<CreateWebWorkerCb> {
+    Arc::new(move |args| thread(&family, args))
+}
+
+/// An isolate for a thread that user code starts. Its memory is limited in the same way; when it comes to the limit,
+/// it ends, and its parent hears of that.
+fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWebWorkerHandle) {
+    let shared = &family.shared;
+    let loader = Rc::new(Loader::new(&shared.source.root));
+    let services = WebWorkerServiceOptions {
+        blob_store: family.blobs.clone(),
+        broadcast_channel: family.channel.clone(),
+        deno_rt_native_addon_loader: None,
+        compiled_wasm_module_store: Some(family.modules.clone()),
+        feature_checker: Arc::new(FeatureChecker::default()),
+        fs: Arc::new(RealFs),
+        main_inspector_session_tx: Default::default(),
+        module_loader: loader.clone(),
+        node_services: Some(loader.services()),
+        npm_process_state_provider: None,
+        permissions: args.permissions,
+        root_cert_store_provider: None,
+        shared_array_buffer_store: Some(family.array_buffers.clone()),
+        bundle_provider: None,
+    };
+    let options = WebWorkerOptions {
+        name: args.name,
+        main_module: args.main_module.clone(),
+        worker_id: args.worker_id,
+        bootstrap: BootstrapOptions {
+            location: Some(args.main_module),
+            close_on_idle: args.close_on_idle,
+            ..bootstrap(WorkerExecutionMode::Worker)
+        },
+        extensions: vec![ops::funchost::init()],
+        startup_snapshot: shared.snapshot.heap,
+        residual_lazy_js_sources: shared.snapshot.scripts,
+        residual_lazy_esm_sources: shared.snapshot.modules,
+        unsafely_ignore_certificate_errors: None,
+        create_params: Some(limited(shared, Buffers::new(shared.limits.memory))),
+        seed: None,
+        create_web_worker_cb: threads(family.clone()),
+        format_js_error_fn: None,
+        worker_type: args.worker_type,
+        cache_storage_dir: None,
+        stdio: Default::default(),
+        trace_ops: None,
+        close_on_idle: args.close_on_idle,
+        maybe_worker_metadata: args.maybe_worker_metadata,
+        maybe_main_module_blob: args.maybe_main_module_blob,
+        maybe_coverage_dir: None,
+        maybe_cpu_prof_config: None,
+        enable_raw_imports: false,
+        enable_stack_trace_arg_in_ops: false,
+        wait_for_debugger_on_start: false,
+        wait_for_page_wait_for_debugger: false,
+    };
+    let (mut worker, handle) = WebWorker::bootstrap_from_options(services, options);
+    load::hide(&mut worker.js_runtime);
+    let isolate = worker.js_runtime.v8_isolate();
+    isolate.set_slot(Rc::new(Printer::new(shared.source.output.clone())));
+    let (full, stop) = (worker.oom_triggered.clone(), isolate.thread_safe_handle());
+    worker.js_runtime.add_near_heap_limit_callback(move |limit, _| {
+        full.store(true, std::sync::atomic::Ordering::SeqCst);
+        stop.terminate_execution();
+        limit * 2
+    });
+    (worker, handle)
+}
+
+/// What the function may do is the container's to say.
+fn permissions() -> PermissionsContainer {
+    PermissionsContainer::allow_all(Arc::new(RuntimePermissionDescriptorParser::new(RealSys)))
+}
+
+fn bootstrap(mode: WorkerExecutionMode) -> BootstrapOptions {
+    BootstrapOptions {
+        color_level: ColorLevel::None,
+        has_node_modules_dir: true,
+        mode,
+        user_agent: concat!("funchost/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..BootstrapOptions::default()
+    }
+}
+
+fn limited(shared: &Shared, buffers: Arc<Buffers>) -> v8::CreateParams {
+    v8::CreateParams::default()
+        .heap_limits(0, shared.limits.memory)
+        .array_buffer_allocator(buffers.allocator().make_shared())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use contract::{CancelReason, HandlerError, HandlerSource, LoadError};
-use deno_core::{ModuleSpecifier, error::CoreError, v8};
+use deno_core::{JsRuntime, ModuleSpecifier, error::CoreError, v8};
 use deno_runtime::worker::MainWorker;
 
 use crate::{convert::Arguments, error, loader::Loader, worker::State};
@@ -25,6 +25,15 @@ pub(crate) struct Sdk {
     room: v8::Global<v8::Function>,
     over: v8::Global<v8::Function>,
     recover: v8::Global<v8::Function>,
+}
+
+/// Takes the SDK out of the sight of user code that it is not for.
+pub(crate) fn hide(js: &mut JsRuntime) {
+    deno_core::scope!(scope, js);
+    let global = scope.get_current_context().global(scope);
+    if let Some(entry) = v8::String::new(scope, ENTRY) {
+        global.delete(scope, entry.into());
+    }
 }
 
 type Value<'s> = v8::Local<'s, v8::Value>;

@@ -8,6 +8,7 @@ use deno_error::JsErrorBox;
 
 use crate::{
     convert, error,
+    output::Printer,
     worker::{Running, State},
 };
 
@@ -210,6 +211,9 @@ fn print(scope: &mut v8::PinScope<'_, '_>, bytes: &[u8], is_err: bool) {
     if let Some(state) = state(scope) {
         let running = state.current(scope);
         state.print(stream, bytes, running.as_deref());
+    } else if let Some(printer) = scope.get_slot::<Rc<Printer>>() {
+        // A thread that user code has started.
+        printer.write(stream, bytes, None, None);
     }
 }
 
