@@ -6,7 +6,7 @@ import {
   op_funchost_body,
   op_funchost_end,
   op_funchost_express,
-  op_funchost_late,
+  op_funchost_fail,
   op_funchost_reply,
   op_funchost_request,
   op_funchost_write,
@@ -143,6 +143,7 @@ class Connection extends EventEmitter {
       this.destroyed = true;
       this.readable = false;
       this.writable = false;
+      op_funchost_fail(this.#number, error ?? new Error("the response was destroyed before it was complete"));
       nextTick(() => {
         if (error && this.listenerCount("error") > 0) {
           this.emit("error", error);
@@ -417,14 +418,7 @@ function sendBytes(response, bytes) {
 
 // A source that fails breaks the answer off, and one whose answer is not wanted any more is told so.
 function pipe(source, response) {
-  source.once("error", (error) => {
-    op_funchost_late(error);
-    response.destroy();
-  });
-  response.once("close", () => {
-    if (!response.writableFinished) {
-      source.destroy?.();
-    }
-  });
+  source.once("error", (error) => response.destroy(error));
+  response.once("close", () => source.destroy?.());
   source.pipe(response);
 }

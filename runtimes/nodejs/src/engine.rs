@@ -29,7 +29,7 @@ use crate::{
 /// Between two looks whether user code that nobody waits for has come to its end.
 const LOOK: Duration = Duration::from_millis(10);
 /// Looks after which an isolate that does not answer is given up: it is in native code, which nothing stops.
-const LOOKS: u32 = 20;
+const LOOKS: u32 = 8;
 
 /// V8 with one function.
 pub(crate) struct NodeEngine {

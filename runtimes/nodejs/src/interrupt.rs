@@ -23,9 +23,8 @@ pub(crate) fn check(isolate: &mut v8::Isolate) {
     let scope = &mut v8::ContextScope::new(scope, context);
     let victim = match state.current(scope) {
         Some(running) => running.call.stopped().is_some().then_some(running),
-        // Nobody knows whose code this is. If it has kept the isolate since before the oldest of the calls that should
-        // have stopped was told so, they cannot be told while it runs.
-        None => state.longest_stopped(),
+        // Nobody knows whose code this is. That of a socket or another event is not tied to a call.
+        None => state.held_up(),
     };
     let Some(running) = victim else { return };
     if let Some(stack) = stack(scope) {

@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
     sync::{Arc, mpsc::Sender},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use contract::{CancelReason, Failure, HandlerError, LoadError, OutputStream, Reply, env};
@@ -27,8 +28,12 @@ use crate::{
     pool::{Isolate, Message, Shared},
 };
 
-/// Calls that are begun before the event loop has its turn again: timers and sockets of other calls wait meanwhile.
+/// Calls that are begun before the event loop has its turn again, and for how long: timers and sockets of other calls
+/// wait meanwhile, and so do answers.
 const BATCH: usize = 64;
+const BATCH_TIME: Duration = Duration::from_millis(1);
+/// Code of which nobody knows whose it is may keep the isolate for this long when a call should have been stopped.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs an isolate until it has retired and its last call is over. Says when it has loaded the function, or why not.
 pub(crate) fn run(shared: Arc<Shared>, loaded: &Sender<Result<(), LoadError>>) {
@@ -65,6 +70,8 @@ pub(crate) struct State {
     over: RefCell<Vec<(u32, Option<CancelReason>)>>,
     /// The heap has come to its limit.
     full: Cell<bool>,
+    /// When this turn of the event loop began.
+    turn: Cell<Instant>,
 }
 
 /// A call whose user code runs.
@@ -98,6 +105,7 @@ impl Worker {
             running: RefCell::default(),
             over: RefCell::default(),
             full: Cell::new(false),
+            turn: Cell::new(Instant::now()),
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
@@ -127,6 +135,8 @@ impl Worker {
     /// Takes calls as long as there are some. `false` when there are more.
     fn begin_calls(&mut self) -> bool {
         let state = &self.state;
+        let started = Instant::now();
+        state.turn.set(started);
         deno_core::scope!(scope, &mut self.js.js_runtime);
         for _ in 0..BATCH {
             if state.isolate.is_retired() {
@@ -135,6 +145,9 @@ impl Worker {
             let Some(call) = state.shared.queue.take(&state.isolate) else { return true };
             if call.taken_by(&state.isolate) {
                 state.begin(scope, call);
+            }
+            if started.elapsed() > BATCH_TIME {
+                break;
             }
         }
         false
@@ -202,8 +215,11 @@ impl State {
         self.running(number.value() as u32)
     }
 
-    /// Of the calls that should have stopped, any.
-    pub(crate) fn longest_stopped(&self) -> Option<Rc<Running>> {
+    /// A call that should have stopped, when nothing else has had a chance to run for long.
+    pub(crate) fn held_up(&self) -> Option<Rc<Running>> {
+        if self.turn.get().elapsed() < GRACE {
+            return None;
+        }
         self.running.borrow().values().find(|running| running.call.stopped().is_some()).cloned()
     }
 
