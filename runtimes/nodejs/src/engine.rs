@@ -12,7 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, CancelReason, Cancelled, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError, Reply};
+use contract::{
+    Body, CancelReason, Cancelled, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError,
+    Reply,
+};
 use deno_core::v8;
 use deno_runtime::deno_node::NODE_VERSION;
 use futures_core::Stream;
@@ -116,11 +119,7 @@ struct Leash {
 
 impl Leash {
     /// Asks for something, and meanwhile passes a cancellation on. The call is waited for even then.
-    fn poll<T>(
-        &mut self,
-        cx: &Context<'_>,
-        ask: impl FnOnce(&Call, &Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    fn poll<T>(&mut self, cx: &Context<'_>, ask: impl FnOnce(&Call, &Context<'_>) -> Poll<T>) -> Poll<T> {
         let answer = ask(&self.call, cx);
         if answer.is_pending()
             && !self.told

@@ -49,7 +49,8 @@ fn append_causes(scope: &mut v8::PinScope<'_, '_>, error: v8::Local<'_, v8::Obje
     const DEPTH: usize = 8;
     let mut outer = v8::Local::new(scope, error);
     for _ in 0..DEPTH {
-        let Some(cause) = get(scope, outer, "cause").and_then(|cause| cause.try_cast::<v8::Object>().ok()) else {
+        let Some(cause) = get(scope, outer, "cause").and_then(|cause| cause.try_cast::<v8::Object>().ok())
+        else {
             return;
         };
         if let Some(text) = property(scope, cause, "stack").or_else(|| property(scope, cause, "message")) {

@@ -73,9 +73,9 @@ impl Buffers {
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let taken = self.used.fetch_update(Relaxed, Relaxed, |used| {
-            used.checked_add(bytes).filter(|sum| *sum <= self.limit)
-        });
+        let taken = self
+            .used
+            .fetch_update(Relaxed, Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= self.limit));
         if taken.is_err() {
             self.refused.fetch_add(1, Relaxed);
         }

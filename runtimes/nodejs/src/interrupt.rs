@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use contract::{OutputStream, HandlerError};
+use contract::{HandlerError, OutputStream};
 use deno_core::v8;
 
 use crate::worker::State;

@@ -179,7 +179,9 @@ fn file(root: &Path, module: &str) -> Result<PathBuf, LoadError> {
     candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
         let folder = root.display();
         let suffixes = SUFFIXES.join(", .");
-        LoadError::NotFound(format!("there is no module {module} in {folder} (MOD_NAME); looked for .{suffixes}"))
+        LoadError::NotFound(format!(
+            "there is no module {module} in {folder} (MOD_NAME); looked for .{suffixes}"
+        ))
     })
 }
 
@@ -232,14 +234,17 @@ fn choose(
 ) -> Result<(), LoadError> {
     let exports = v8::Local::new(scope, exports);
     let wanted = v8::String::new(scope, name).unwrap_or_else(|| v8::String::empty(scope));
-    let there = call(scope, &sdk.choose, &[exports, wanted.into()]).map_err(|error| broken_module(file, error))?;
+    let there =
+        call(scope, &sdk.choose, &[exports, wanted.into()]).map_err(|error| broken_module(file, error))?;
     if there.is_undefined() {
         return Ok(());
     }
     let there = there.to_rust_string_lossy(scope);
     let there = if there.is_empty() { "none".to_owned() } else { there };
     let file = file.display();
-    Err(LoadError::NotFound(format!("{file} exports no function {name} (FUNC_HANDLER); functions in it: {there}")))
+    Err(LoadError::NotFound(format!(
+        "{file} exports no function {name} (FUNC_HANDLER); functions in it: {there}"
+    )))
 }
 
 fn broken_module(file: &Path, error: HandlerError) -> LoadError {

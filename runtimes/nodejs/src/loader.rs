@@ -12,8 +12,8 @@ use std::{
 
 use deno_ast::{MediaType, ParseParams, ParsedSource};
 use deno_core::{
-    FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleResolveResponse, ModuleSource,
-    ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind,
+    FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleResolveResponse,
+    ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind,
 };
 use deno_error::JsErrorBox;
 use deno_resolver::{
@@ -33,7 +33,9 @@ use deno_runtime::{
 };
 use node_resolver::{
     DenoIsBuiltInNodeModuleChecker, NodeResolutionKind, PackageJsonResolver, ResolutionMode,
-    analyze::{CjsAnalysisSourceProvider, CjsModuleExportAnalyzer, NodeCodeTranslator, NodeCodeTranslatorMode},
+    analyze::{
+        CjsAnalysisSourceProvider, CjsModuleExportAnalyzer, NodeCodeTranslator, NodeCodeTranslatorMode,
+    },
     cache::NodeResolutionSys,
     errors::PackageJsonLoadError,
 };
@@ -87,14 +89,8 @@ impl Loader {
             tracker.clone(),
             Arc::new(DenoAstModuleExportAnalyzer::new(Arc::new(ParsedSourceCache::default()))),
         );
-        let exports = CjsModuleExportAnalyzer::new(
-            exports,
-            checker,
-            resolver.clone(),
-            npm,
-            packages.clone(),
-            RealSys,
-        );
+        let exports =
+            CjsModuleExportAnalyzer::new(exports, checker, resolver.clone(), npm, packages.clone(), RealSys);
         let translator = Translator::new(Arc::new(exports), NodeCodeTranslatorMode::ModuleLoader);
         Self { resolver, packages, tracker, translator }
     }
@@ -117,7 +113,11 @@ impl Loader {
         cjs.map(|cjs| !cjs).map_err(JsErrorBox::from_err)
     }
 
-    fn source(&self, specifier: &ModuleSpecifier, requested: &RequestedModuleType) -> Result<ModuleSource, JsErrorBox> {
+    fn source(
+        &self,
+        specifier: &ModuleSpecifier,
+        requested: &RequestedModuleType,
+    ) -> Result<ModuleSource, JsErrorBox> {
         let path = path(specifier)?;
         let media_type = MediaType::from_specifier(specifier);
         let bytes = |kind: ModuleType| {
@@ -193,7 +193,9 @@ fn url(path: &Path) -> Result<ModuleSpecifier, JsErrorBox> {
 
 fn path(specifier: &ModuleSpecifier) -> Result<PathBuf, JsErrorBox> {
     specifier.to_file_path().map_err(|()| {
-        JsErrorBox::type_error(format!("cannot load {specifier}: only files, packages and node: modules can be"))
+        JsErrorBox::type_error(format!(
+            "cannot load {specifier}: only files, packages and node: modules can be"
+        ))
     })
 }
 

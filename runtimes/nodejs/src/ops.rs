@@ -104,7 +104,11 @@ fn op_funchost_hold(scope: &mut v8::PinScope<'_, '_>, number: u32) -> bool {
 
 /// The handler's promise has come to a value. `false` when the answer is for JavaScript to make.
 #[op2(nofast, reentrant)]
-fn op_funchost_settle(scope: &mut v8::PinScope<'_, '_>, number: u32, value: v8::Local<'_, v8::Value>) -> bool {
+fn op_funchost_settle(
+    scope: &mut v8::PinScope<'_, '_>,
+    number: u32,
+    value: v8::Local<'_, v8::Value>,
+) -> bool {
     state(scope).is_none_or(|state| state.settled(scope, number, value))
 }
 
@@ -195,7 +199,11 @@ fn op_funchost_end(scope: &mut v8::PinScope<'_, '_>, number: u32) {
 
 /// Text that the function prints.
 #[op2(fast)]
-fn op_funchost_print(scope: &mut v8::PinScope<'_, '_>, #[string] text: &str, is_err: bool) -> Result<(), JsErrorBox> {
+fn op_funchost_print(
+    scope: &mut v8::PinScope<'_, '_>,
+    #[string] text: &str,
+    is_err: bool,
+) -> Result<(), JsErrorBox> {
     print(scope, text.as_bytes(), is_err);
     Ok(())
 }

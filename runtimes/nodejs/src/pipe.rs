@@ -35,7 +35,10 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Next {
     /// A piece; with `room` the writer is to be told that it may go on.
-    Piece { bytes: Bytes, room: bool },
+    Piece {
+        bytes: Bytes,
+        room: bool,
+    },
     End,
     Broken(HandlerError),
 }

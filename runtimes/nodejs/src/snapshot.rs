@@ -66,16 +66,12 @@ impl Snapshot {
     }
 
     fn read_file(path: &Path) -> Result<Self, Problem> {
-        let bytes = ffi::map_file(path)
-            .map_err(|error| Problem::Unreadable { path: path.to_owned(), error })?;
+        let bytes =
+            ffi::map_file(path).map_err(|error| Problem::Unreadable { path: path.to_owned(), error })?;
         let foreign = || Problem::Foreign(path.to_owned());
         let mut reader = Reader(bytes.strip_prefix(HEADER.as_bytes()).ok_or_else(foreign)?);
         let snapshot = (|| {
-            Some(Self {
-                heap: Some(reader.bytes()?),
-                scripts: reader.sources()?,
-                modules: reader.sources()?,
-            })
+            Some(Self { heap: Some(reader.bytes()?), scripts: reader.sources()?, modules: reader.sources()? })
         })();
         snapshot.ok_or_else(foreign)
     }
@@ -100,7 +96,10 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = OsString>) -> Exit {
     match make(&path) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            host::report_fatal("funchost-nodejs snapshot", &format!("cannot write {}: {error}", path.display()));
+            host::report_fatal(
+                "funchost-nodejs snapshot",
+                &format!("cannot write {}: {error}", path.display()),
+            );
             Exit::Internal
         }
     }

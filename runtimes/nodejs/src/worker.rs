@@ -120,7 +120,9 @@ impl Worker {
         let all = self.begin_calls();
         // An error that nobody caught comes to the SDK's handlers, and is the call's to which it belongs. What is left
         // for this result is that JavaScript was stopped.
-        if let Poll::Ready(Err(error)) = self.js.js_runtime.poll_event_loop(cx, PollEventLoopOptions::default()) {
+        if let Poll::Ready(Err(error)) =
+            self.js.js_runtime.poll_event_loop(cx, PollEventLoopOptions::default())
+        {
             self.state.lost(&error.to_string());
         }
         self.settle();
@@ -308,7 +310,9 @@ impl State {
         if let HandlerError::Raised(failure) = &mut error
             && let Some(limit) = self.buffers.refused()
         {
-            failure.message.push_str(&format!(" (ArrayBuffers may take {} MiB, see FUNC_HEAP_LIMIT)", limit >> 20));
+            failure
+                .message
+                .push_str(&format!(" (ArrayBuffers may take {} MiB, see FUNC_HEAP_LIMIT)", limit >> 20));
         }
         self.finish(number, Err(error));
     }
@@ -355,7 +359,8 @@ impl State {
     /// The event loop has ended with an error that reached none of the handlers.
     fn lost(&self, message: &str) {
         if !self.isolate.is_retired() {
-            let failure = Failure { kind: "Error".to_owned(), message: message.to_owned(), stack: String::new() };
+            let failure =
+                Failure { kind: "Error".to_owned(), message: message.to_owned(), stack: String::new() };
             self.stray(&failure, None);
         }
     }

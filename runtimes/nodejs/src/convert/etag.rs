@@ -17,7 +17,8 @@ pub(super) fn is_fresh(method: &Method, request: &HeaderMap, etag: &HeaderValue)
         return false;
     }
     let Some(candidates) = request.get(header::IF_NONE_MATCH) else { return false };
-    let reload = request.get_all(header::CACHE_CONTROL).iter().flat_map(items).any(|item| item == b"no-cache");
+    let reload =
+        request.get_all(header::CACHE_CONTROL).iter().flat_map(items).any(|item| item == b"no-cache");
     let same = |item: &[u8]| item == b"*" || weakly(item) == weakly(etag.as_bytes());
     !reload && items(candidates).any(same)
 }

@@ -21,7 +21,10 @@ enum Data {
 pub(crate) type Arguments<'s> = [v8::Local<'s, v8::Value>; 7];
 
 /// Makes them. Fails when the body says it is JSON and is not.
-pub(crate) fn arguments<'s>(scope: &mut v8::PinScope<'s, '_>, call: &Call) -> Result<Arguments<'s>, HandlerError> {
+pub(crate) fn arguments<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    call: &Call,
+) -> Result<Arguments<'s>, HandlerError> {
     let (data, kind) = data(scope, call)?;
     let headers = &call.request.headers;
     let number = v8::Number::new(scope, f64::from(call.number)).into();
@@ -129,7 +132,9 @@ pub(crate) fn headers<'s>(scope: &v8::PinScope<'s, '_>, request: &Request) -> v8
 pub(crate) fn target(request: &Request) -> String {
     match request.uri.path_and_query() {
         // HTTP/2 sends scheme and authority beside the path.
-        Some(path) if request.version == Version::HTTP_2 || request.uri.authority().is_none() => path.to_string(),
+        Some(path) if request.version == Version::HTTP_2 || request.uri.authority().is_none() => {
+            path.to_string()
+        }
         _ => request.uri.to_string(),
     }
 }
