@@ -285,7 +285,7 @@ class Exchange {
     express.query(request, response, nothing);
     request.originalUrl = url;
     request.baseUrl = "";
-    request.params = { 0: request.path };
+    request.params = { 0: decoded(request.path) };
     this.#prototype = Object.getPrototypeOf(response);
     if (parts === undefined) {
       this.gone();
@@ -304,6 +304,8 @@ class Exchange {
     const isMultipart = /^multipart\//i.test(request.headers["content-type"] ?? "");
     // As body-parser left it; the stream can be read all the same.
     request.body = body === undefined || isMultipart ? {} : Buffer.from(body);
+    // All of it is here, read or not.
+    request.complete = true;
     let unread = true;
     Object.defineProperty(request, "_read", {
       value() {
@@ -313,7 +315,6 @@ class Exchange {
           if (body !== undefined) {
             this.push(Buffer.from(body));
           }
-          this.complete = true;
           this.push(null);
         }
       },
@@ -332,11 +333,7 @@ class Exchange {
     response.once("prefinish", () => connection.finish());
     response.once("finish", () => {
       response.detachSocket(connection);
-      nextTick(() => {
-        response.destroyed = true;
-        response._closed = true;
-        response.emit("close");
-      });
+      nextTick(() => close(response));
     });
     return response;
   }
@@ -354,17 +351,29 @@ class Exchange {
 
   // The call is over, and the response is not.
   gone() {
-    const { request } = this;
     this.#connection.destroy();
-    if (!request.complete) {
-      const error = new Error("aborted");
-      error.code = "ECONNRESET";
-      request.destroy(error);
-    }
+    close(this.response);
+  }
+}
+
+function close(response) {
+  if (!response._closed) {
+    response.destroyed = true;
+    response._closed = true;
+    response.emit("close");
   }
 }
 
 const GONE = ["GET", "/", 1, 1, "", 0, []];
+
+// As a route's parameters are; what cannot be decoded stays as it is.
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
 
 function nothing() {}
 
