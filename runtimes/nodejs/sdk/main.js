@@ -7,6 +7,7 @@ import {
   op_funchost_fail,
   op_funchost_hold,
   op_funchost_late,
+  op_funchost_node_path,
   op_funchost_print,
   op_funchost_settle,
   op_funchost_write_output,
@@ -188,6 +189,9 @@ function start(...context) {
   [functionName, timeout, runtime, memoryLimit] = context;
   const process = core.createLazyLoader("node:process")().default;
   Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
+  if (op_funchost_node_path().length > 0) {
+    core.createLazyLoader("node:module")().default._initPaths();
+  }
   internals.funchost = { forget: (number) => held.delete(number) };
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {
@@ -327,7 +331,12 @@ function require(path) {
 // Takes the handler out of what the module exports: `undefined` when it is there, otherwise what is there instead.
 function choose(exports, name) {
   const isFunction = (value) => typeof value === "function";
-  const candidates = [exports, exports?.[name], exports?.default?.[name], exports?.default];
+  const method = (object) => {
+    // What every object has is no function of the module's.
+    const found = object?.[name];
+    return isFunction(found) && found !== Object.prototype[name] ? found.bind(object) : undefined;
+  };
+  const candidates = [exports, method(exports), method(exports?.default), exports?.default];
   handler = candidates.find(isFunction);
   if (handler !== undefined) {
     return undefined;
