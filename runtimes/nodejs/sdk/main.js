@@ -219,6 +219,15 @@ function start(...context) {
   guardTimers(process);
 }
 
+// While a snapshot is made: what most functions will need is compiled for them.
+function warm() {
+  for (const name of ["node:module", "node:stream", "node:http"]) {
+    core.createLazyLoader(name)();
+  }
+  lazyExchange().open(0);
+  outputStream(1);
+}
+
 function caught(process, error, origin) {
   if (process.listenerCount("uncaughtException") === 0) {
     return false;
@@ -347,4 +356,4 @@ function choose(exports, name) {
   return [...new Set(names)].join(", ");
 }
 
-globalThis.__funchost = { start, require, choose, invoke, follow, complete, room, over, recover };
+globalThis.__funchost = { start, warm, require, choose, invoke, follow, complete, room, over, recover };

@@ -1,7 +1,8 @@
 //! Puts an isolate together: V8, Deno's implementation of Node, the loader of modules, limits.
 
-use std::{rc::Rc, sync::Arc};
+use std::{path::PathBuf, rc::Rc, sync::Arc};
 
+use contract::Output;
 use deno_core::{CompiledWasmModuleStore, ModuleSpecifier, SharedArrayBufferStore, v8};
 use deno_runtime::{
     BootstrapOptions, FeatureChecker, WorkerExecutionMode,
@@ -15,12 +16,27 @@ use deno_runtime::{
 };
 use sys_traits::impls::RealSys;
 
-use crate::{ffi::Buffers, load, loader::Loader, ops, output::Printer, pool::Shared};
+use crate::{
+    compiled::Compiled, ffi::Buffers, load, loader::Loader, ops, output::Printer, snapshot::Snapshot,
+};
+
+/// What all isolates of a process are made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    /// The folder of the function.
+    pub(crate) root: PathBuf,
+    /// Bytes of objects, and again of ArrayBuffers.
+    pub(crate) memory: usize,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) compiled: Arc<Compiled>,
+    /// Where threads of user code print.
+    pub(crate) output: Arc<dyn Output>,
+}
 
 /// What an isolate has in common with the threads (`node:worker_threads`) that its function starts.
 #[derive(Clone)]
 struct Family {
-    shared: Arc<Shared>,
+    parts: Parts,
     blobs: Arc<BlobStore>,
     channel: InMemoryBroadcastChannel,
     array_buffers: SharedArrayBufferStore,
@@ -28,9 +44,9 @@ struct Family {
 }
 
 /// A main isolate. Called within a tokio runtime of the calling thread's own, which the isolate uses from then on.
-pub(crate) fn new(shared: &Arc<Shared>, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> MainWorker {
+pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> MainWorker {
     let family = Family {
-        shared: shared.clone(),
+        parts: parts.clone(),
         blobs: Arc::default(),
         channel: InMemoryBroadcastChannel::default(),
         array_buffers: SharedArrayBufferStore::default(),
@@ -50,20 +66,20 @@ pub(crate) fn new(shared: &Arc<Shared>, loader: &Rc<Loader>, buffers: Arc<Buffer
         fetch_dns_resolver: Default::default(),
         shared_array_buffer_store: Some(family.array_buffers.clone()),
         compiled_wasm_module_store: Some(family.modules.clone()),
-        v8_code_cache: None,
+        v8_code_cache: Some(parts.compiled.clone()),
         bundle_provider: None,
     };
     let options = WorkerOptions {
         bootstrap: bootstrap(WorkerExecutionMode::None),
         extensions: vec![ops::funchost::init()],
-        startup_snapshot: shared.snapshot.heap,
-        residual_lazy_js_sources: shared.snapshot.scripts,
-        residual_lazy_esm_sources: shared.snapshot.modules,
-        create_params: Some(limited(shared, buffers)),
+        startup_snapshot: parts.snapshot.heap,
+        residual_lazy_js_sources: parts.snapshot.scripts,
+        residual_lazy_esm_sources: parts.snapshot.modules,
+        create_params: Some(limited(parts.memory, buffers)),
         create_web_worker_cb: threads(family),
         ..WorkerOptions::default()
     };
-    let main = ModuleSpecifier::from_directory_path(&shared.source.root)
+    let main = ModuleSpecifier::from_directory_path(&parts.root)
         .unwrap_or_else(|()| unreachable!("the folder is absolute"));
     MainWorker::bootstrap_from_options(&main, services, options)
 }
@@ -75,8 +91,8 @@ fn threads(family: Family) -> Arc<CreateWebWorkerCb> {
 /// An isolate for a thread that user code starts. Its memory is limited in the same way; when it comes to the limit,
 /// it ends, and its parent hears of that.
 fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWebWorkerHandle) {
-    let shared = &family.shared;
-    let loader = Rc::new(Loader::new(&shared.source.root));
+    let parts = &family.parts;
+    let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
     let services = WebWorkerServiceOptions {
         blob_store: family.blobs.clone(),
         broadcast_channel: family.channel.clone(),
@@ -103,11 +119,11 @@ fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWeb
             ..bootstrap(WorkerExecutionMode::Worker)
         },
         extensions: vec![ops::funchost::init()],
-        startup_snapshot: shared.snapshot.heap,
-        residual_lazy_js_sources: shared.snapshot.scripts,
-        residual_lazy_esm_sources: shared.snapshot.modules,
+        startup_snapshot: parts.snapshot.heap,
+        residual_lazy_js_sources: parts.snapshot.scripts,
+        residual_lazy_esm_sources: parts.snapshot.modules,
         unsafely_ignore_certificate_errors: None,
-        create_params: Some(limited(shared, Buffers::new(shared.limits.memory))),
+        create_params: Some(limited(parts.memory, Buffers::new(parts.memory))),
         seed: None,
         create_web_worker_cb: threads(family.clone()),
         format_js_error_fn: None,
@@ -128,7 +144,7 @@ fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWeb
     let (mut worker, handle) = WebWorker::bootstrap_from_options(services, options);
     load::hide(&mut worker.js_runtime);
     let isolate = worker.js_runtime.v8_isolate();
-    isolate.set_slot(Rc::new(Printer::new(shared.source.output.clone())));
+    isolate.set_slot(Rc::new(Printer::new(parts.output.clone())));
     let (full, stop) = (worker.oom_triggered.clone(), isolate.thread_safe_handle());
     worker.js_runtime.add_near_heap_limit_callback(move |limit, _| {
         full.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -153,8 +169,8 @@ fn bootstrap(mode: WorkerExecutionMode) -> BootstrapOptions {
     }
 }
 
-fn limited(shared: &Shared, buffers: Arc<Buffers>) -> v8::CreateParams {
+fn limited(memory: usize, buffers: Arc<Buffers>) -> v8::CreateParams {
     v8::CreateParams::default()
-        .heap_limits(0, shared.limits.memory)
+        .heap_limits(0, memory)
         .array_buffer_allocator(buffers.allocator().make_shared())
 }

@@ -1,11 +1,12 @@
 //! Loading the function, and the isolate's JavaScript half.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use contract::{CancelReason, HandlerError, HandlerSource, LoadError};
+use contract::{CancelReason, Context, HandlerError, LoadError};
 use deno_core::{JsRuntime, ModuleSpecifier, error::CoreError, v8};
 use deno_runtime::worker::MainWorker;
 
@@ -17,6 +18,7 @@ const ENTRY: &str = "__funchost";
 /// The functions of the SDK.
 pub(crate) struct Sdk {
     start: v8::Global<v8::Function>,
+    warm: v8::Global<v8::Function>,
     require: v8::Global<v8::Function>,
     choose: v8::Global<v8::Function>,
     invoke: v8::Global<v8::Function>,
@@ -56,6 +58,7 @@ impl Sdk {
         };
         Some(Self {
             start: function("start")?,
+            warm: function("warm")?,
             require: function("require")?,
             choose: function("choose")?,
             invoke: function("invoke")?,
@@ -65,6 +68,30 @@ impl Sdk {
             over: function("over")?,
             recover: function("recover")?,
         })
+    }
+
+    /// Prepares the isolate for a function that is told this about itself.
+    pub(crate) fn start(
+        &self,
+        scope: &mut v8::PinScope<'_, '_>,
+        context: &Context,
+    ) -> Result<(), HandlerError> {
+        v8::scope!(let scope, scope);
+        let text = |text: &str| v8::String::new(scope, text).map_or(v8::undefined(scope).into(), Into::into);
+        let optional = |value: &Option<String>| value.as_deref().map_or(v8::undefined(scope).into(), text);
+        let arguments: [Value<'_>; 4] = [
+            text(&context.function_name),
+            v8::Number::new(scope, context.timeout.as_secs_f64()).into(),
+            optional(&context.runtime),
+            optional(&context.memory_limit),
+        ];
+        call(scope, &self.start, &arguments).map(drop)
+    }
+
+    /// Loads what most functions will need.
+    pub(crate) fn warm(&self, scope: &mut v8::PinScope<'_, '_>) -> Result<(), HandlerError> {
+        v8::scope!(let scope, scope);
+        call(scope, &self.warm, &[]).map(drop)
     }
 
     /// Calls the handler; gives what it returns.
@@ -152,10 +179,9 @@ pub(crate) async fn function(
     let source = state.source();
     {
         deno_core::scope!(scope, &mut js.js_runtime);
-        start(scope, &state.sdk, source).map_err(|error| broken("the SDK of the host", error))?;
+        state.sdk.start(scope, &source.context).map_err(|error| broken("the SDK of the host", error))?;
     }
-    let root = std::path::absolute(&source.root).unwrap_or_else(|_| source.root.clone());
-    let file = file(&root, &source.module)?;
+    let file = file(state.root(), &source.module)?;
     let is_module = loader.is_module(&file).map_err(|error| failed(&file, error.to_string()))?;
     let exports = match is_module {
         true => None,
@@ -169,7 +195,12 @@ pub(crate) async fn function(
         None => import(js, &file).await?,
     };
     deno_core::scope!(scope, &mut js.js_runtime);
-    choose(scope, &state.sdk, &exports, &file, &source.function)
+    choose(scope, &state.sdk, &exports, &file, &source.function)?;
+    // A function that mentions them will want its request and response: the first one should not wait for Express.
+    if fs::read_to_string(&file).is_ok_and(|text| text.contains("extensions")) {
+        state.sdk.warm(scope).map_err(|error| broken("the SDK of the host", error))?;
+    }
+    Ok(())
 }
 
 /// The file that `MOD_NAME` names.
@@ -183,19 +214,6 @@ fn file(root: &Path, module: &str) -> Result<PathBuf, LoadError> {
             "there is no module {module} in {folder} (MOD_NAME); looked for .{suffixes}"
         ))
     })
-}
-
-fn start(scope: &mut v8::PinScope<'_, '_>, sdk: &Sdk, source: &HandlerSource) -> Result<(), HandlerError> {
-    let context = &source.context;
-    let text = |text: &str| v8::String::new(scope, text).map_or(v8::undefined(scope).into(), Into::into);
-    let optional = |value: &Option<String>| value.as_deref().map_or(v8::undefined(scope).into(), text);
-    let arguments: [Value<'_>; 4] = [
-        text(&context.function_name),
-        v8::Number::new(scope, context.timeout.as_secs_f64()).into(),
-        optional(&context.runtime),
-        optional(&context.memory_limit),
-    ];
-    call(scope, &sdk.start, &arguments).map(drop)
 }
 
 /// The exports by `require`; `None` when the module has to be imported instead.

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     fs,
     path::{Path, PathBuf},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
@@ -14,6 +14,7 @@ use deno_ast::{MediaType, ParseParams, ParsedSource};
 use deno_core::{
     FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleResolveResponse,
     ModuleSource, ModuleSourceCode, ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind,
+    SourceCodeCacheInfo,
 };
 use deno_error::JsErrorBox;
 use deno_resolver::{
@@ -41,6 +42,8 @@ use node_resolver::{
 };
 use sys_traits::impls::RealSys;
 
+use crate::compiled::Compiled;
+
 type Checker = DenoInNpmPackageChecker;
 type Npm = NpmResolver<RealSys>;
 type Resolver = node_resolver::NodeResolver<Checker, DenoIsBuiltInNodeModuleChecker, Npm, RealSys>;
@@ -52,6 +55,7 @@ pub(crate) type Services = NodeExtInitServices<Checker, Npm, RealSys>;
 
 /// One per isolate: what it has found out about files stays true for as long as the isolate lives, as in Node.
 pub(crate) struct Loader {
+    compiled: Arc<Compiled>,
     resolver: Arc<Resolver>,
     packages: Arc<PackageJsonResolver<RealSys>>,
     tracker: Arc<CjsTracker<Checker, RealSys>>,
@@ -60,7 +64,7 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// For a function in the folder `root`.
-    pub(crate) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path, compiled: Arc<Compiled>) -> Self {
         let sys = || NodeResolutionSys::new(RealSys, None);
         let packages = Arc::new(PackageJsonResolver::new(RealSys, None));
         let checker = Checker::new(CreateInNpmPkgCheckerOptions::Byonm);
@@ -92,7 +96,7 @@ impl Loader {
         let exports =
             CjsModuleExportAnalyzer::new(exports, checker, resolver.clone(), npm, packages.clone(), RealSys);
         let translator = Translator::new(Arc::new(exports), NodeCodeTranslatorMode::ModuleLoader);
-        Self { resolver, packages, tracker, translator }
+        Self { compiled, resolver, packages, tracker, translator }
     }
 
     /// For `deno_node`'s extension.
@@ -258,6 +262,20 @@ impl deno_core::ModuleLoader for Loader {
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
         ModuleLoadResponse::Sync(self.source(specifier, &options.requested_module_type))
+    }
+
+    fn get_code_cache(&self, specifier: &ModuleSpecifier, _: &str) -> Option<SourceCodeCacheInfo> {
+        self.compiled.get(specifier.as_str())
+    }
+
+    fn code_cache_ready(
+        &self,
+        specifier: ModuleSpecifier,
+        _: u64,
+        data: &[u8],
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.compiled.add(specifier.as_str(), data);
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod call;
+mod compiled;
 mod convert;
 mod engine;
 mod error;

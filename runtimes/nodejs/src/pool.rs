@@ -17,6 +17,7 @@ use futures_util::task::AtomicWaker;
 use crate::{
     call::Call,
     ffi,
+    isolate::Parts,
     limits::{self, Limits},
     queue::Queue,
     snapshot::Snapshot,
@@ -32,8 +33,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) source: HandlerSource,
-    pub(crate) limits: Limits,
-    pub(crate) snapshot: Snapshot,
+    pub(crate) parts: Parts,
     pub(crate) queue: Queue,
     /// Tells the pool's thread that an isolate has retired.
     retired: Mutex<Sender<()>>,
@@ -118,12 +118,18 @@ pub(crate) fn start(
     snapshot: Snapshot,
 ) -> Result<Arc<Shared>, LoadError> {
     let (retired, retirements) = channel();
-    let shared =
-        Arc::new(Shared { source, limits, snapshot, queue: Queue::default(), retired: Mutex::new(retired) });
+    let parts = Parts {
+        root: std::path::absolute(&source.root).unwrap_or_else(|_| source.root.clone()),
+        memory: limits.memory,
+        snapshot,
+        compiled: Arc::new(snapshot.compiled()),
+        output: source.output.clone(),
+    };
+    let shared = Arc::new(Shared { source, parts, queue: Queue::default(), retired: Mutex::new(retired) });
     let (first, result) = channel();
     spawn("funchost-pool", limits::SMALL_STACK, {
         let shared = shared.clone();
-        move || keep(&shared, &retirements, &first)
+        move || keep(&shared, limits.isolates, &retirements, &first)
     })?;
     match result.recv() {
         Ok(Ok(())) => Ok(shared),
@@ -132,7 +138,12 @@ pub(crate) fn start(
     }
 }
 
-fn keep(shared: &Arc<Shared>, retirements: &Receiver<()>, first: &Sender<Result<(), LoadError>>) {
+fn keep(
+    shared: &Arc<Shared>,
+    isolates: usize,
+    retirements: &Receiver<()>,
+    first: &Sender<Result<(), LoadError>>,
+) {
     JsRuntime::init_platform(None);
     let started = start_one(shared);
     let goes_on = started.is_ok();
@@ -140,7 +151,7 @@ fn keep(shared: &Arc<Shared>, retirements: &Receiver<()>, first: &Sender<Result<
     if !goes_on {
         return;
     }
-    for _ in 1..shared.limits.isolates {
+    for _ in 1..isolates {
         insist(shared);
     }
     while retirements.recv().is_ok() {

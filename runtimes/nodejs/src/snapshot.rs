@@ -5,22 +5,33 @@
 //! it earlier, but would have to compile V8's bindings and Deno's crates a second time for that.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
+use contract::{CallIds, Context, Failure, HandlerError, Output, OutputLine};
 use deno_core::{ModuleCodeString, ModuleName};
 use deno_runtime::{
     ops::bootstrap::SnapshotOptions,
     snapshot::{LazyExtensionFileKind, create_runtime_snapshot},
+    tokio_util::create_basic_runtime,
     transpile::maybe_transpile_source,
 };
 use host::Exit;
 
-use crate::{ffi, ops};
+use crate::{
+    compiled::Compiled,
+    ffi::{self, Buffers},
+    isolate::{self, Parts},
+    load::Sdk,
+    loader::Loader,
+    ops,
+};
 
 /// The argument that makes a snapshot instead of serving.
 pub(crate) const COMMAND: &str = "snapshot";
@@ -40,6 +51,8 @@ pub(crate) struct Snapshot {
     pub(crate) scripts: Sources,
     /// ES modules.
     pub(crate) modules: Sources,
+    /// What V8 has made of some of both.
+    compiled: &'static [(&'static str, &'static [u8])],
 }
 
 /// Why there is no snapshot to start from.
@@ -65,13 +78,22 @@ impl Snapshot {
         }
     }
 
+    pub(crate) fn compiled(self) -> Compiled {
+        Compiled::known(self.compiled.iter().copied())
+    }
+
     fn read_file(path: &Path) -> Result<Self, Problem> {
         let bytes =
             ffi::map_file(path).map_err(|error| Problem::Unreadable { path: path.to_owned(), error })?;
         let foreign = || Problem::Foreign(path.to_owned());
         let mut reader = Reader(bytes.strip_prefix(HEADER.as_bytes()).ok_or_else(foreign)?);
         let snapshot = (|| {
-            Some(Self { heap: Some(reader.bytes()?), scripts: reader.sources()?, modules: reader.sources()? })
+            Some(Self {
+                heap: Some(reader.bytes()?),
+                scripts: reader.sources()?,
+                modules: reader.sources()?,
+                compiled: reader.compiled()?,
+            })
         })();
         snapshot.ok_or_else(foreign)
     }
@@ -128,8 +150,48 @@ fn make(path: &Path) -> io::Result<()> {
         }
     }
     let whole = folder.path().join("whole");
-    fs::write(&whole, file)?;
-    fs::rename(whole, path)
+    let mut without = file.clone();
+    append(&mut without, &0_u64.to_le_bytes());
+    fs::write(&whole, without)?;
+    let snapshot = Snapshot::read_file(&whole).map_err(io::Error::other)?;
+    let compiled = compile(snapshot).map_err(io::Error::other)?;
+    append(&mut file, &(compiled.len() as u64).to_le_bytes());
+    for (name, data) in compiled {
+        append(&mut file, name.as_bytes());
+        append(&mut file, &data);
+    }
+    let complete = folder.path().join("complete");
+    fs::write(&complete, file)?;
+    fs::rename(complete, path)
+}
+
+/// Runs an isolate from the snapshot and has it load what functions need.
+fn compile(snapshot: Snapshot) -> Result<BTreeMap<String, Vec<u8>>, HandlerError> {
+    #[derive(Debug)]
+    struct Nowhere;
+    impl Output for Nowhere {
+        fn line(&self, _: OutputLine<'_>) {}
+        fn stray_failure(&self, _: &Failure, _: Option<&CallIds>) {}
+    }
+    let context =
+        Context { function_name: String::new(), timeout: Duration::ZERO, runtime: None, memory_limit: None };
+    let parts = Parts {
+        root: PathBuf::from("/"),
+        memory: 256 << 20,
+        snapshot,
+        compiled: Arc::new(Compiled::collecting()),
+        output: Arc::new(Nowhere),
+    };
+    let runtime = create_basic_runtime();
+    runtime.block_on(async {
+        let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
+        let mut js = isolate::new(&parts, &loader, Buffers::new(parts.memory));
+        let sdk = Sdk::new(&mut js).map_err(|error| HandlerError::Lost(error.to_string()))?;
+        deno_core::scope!(scope, &mut js.js_runtime);
+        sdk.start(scope, &context)?;
+        sdk.warm(scope)
+    })?;
+    Ok(parts.compiled.collected())
 }
 
 /// A script as it is run: TypeScript's types are gone, and a classic script is an expression, as Deno's loader of such
@@ -165,9 +227,19 @@ impl Reader {
         std::str::from_utf8(self.bytes()?).ok().filter(|text| text.is_ascii())
     }
 
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes()?.try_into().ok()?))
+    }
+
     fn sources(&mut self) -> Option<Sources> {
-        let number = u64::from_le_bytes(self.bytes()?.try_into().ok()?);
-        let sources: Option<Vec<_>> = (0..number).map(|_| Some((self.text()?, self.text()?))).collect();
+        let sources: Option<Vec<_>> =
+            (0..self.number()?).map(|_| Some((self.text()?, self.text()?))).collect();
         Some(sources?.leak())
+    }
+
+    fn compiled(&mut self) -> Option<&'static [(&'static str, &'static [u8])]> {
+        let compiled: Option<Vec<_>> =
+            (0..self.number()?).map(|_| Some((self.text()?, self.bytes()?))).collect();
+        Some(compiled?.leak())
     }
 }

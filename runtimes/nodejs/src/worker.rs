@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::poll_fn,
+    path::Path,
     rc::Rc,
     sync::{Arc, mpsc::Sender},
     task::{Context, Poll},
@@ -87,9 +88,10 @@ pub(crate) struct Running {
 
 impl Worker {
     async fn new(shared: Arc<Shared>) -> Result<Self, LoadError> {
-        let loader = Rc::new(Loader::new(&shared.source.root));
-        let buffers = Buffers::new(shared.limits.memory);
-        let mut js = isolate::new(&shared, &loader, buffers.clone());
+        let parts = &shared.parts;
+        let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
+        let buffers = Buffers::new(parts.memory);
+        let mut js = isolate::new(parts, &loader, buffers.clone());
         let isolate = Arc::new(Isolate::default());
         isolate.has_started(js.js_runtime.v8_isolate().thread_safe_handle());
         let context = js.js_runtime.main_context();
@@ -199,6 +201,11 @@ impl Worker {
 impl State {
     pub(crate) fn context(&self) -> &v8::Global<v8::Context> {
         &self.context
+    }
+
+    /// The folder of the function.
+    pub(crate) fn root(&self) -> &Path {
+        &self.shared.parts.root
     }
 
     pub(crate) fn source(&self) -> &contract::HandlerSource {
@@ -381,7 +388,7 @@ impl State {
     }
 
     fn heap_is_full(&self) -> HandlerError {
-        let limit = self.shared.limits.memory >> 20;
+        let limit = self.shared.parts.memory >> 20;
         HandlerError::Lost(format!(
             "the isolate's heap came to its limit of {limit} MiB (FUNC_HEAP_LIMIT, FUNC_MEMORY_LIMIT)"
         ))
