@@ -29,9 +29,17 @@ pub(crate) fn arguments<'s>(
     let headers = &call.request.headers;
     let number = v8::Number::new(scope, f64::from(call.number)).into();
     let kind = v8::Integer::new(scope, kind as i32).into();
-    let field = |name: &'static str| match headers.get(name) {
-        None => v8::undefined(scope).into(),
-        Some(value) => header_value(scope, value).into(),
+    let field = |name: &'static str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => v8::undefined(scope).into(),
+            (Some(value), None) => header_value(scope, value).into(),
+            // As Node joins lines of the same name.
+            _ => {
+                let all: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+                one_byte(scope, &all.join(&b", "[..])).into()
+            }
+        }
     };
     // Asking for a name that is not there is a hash and a look; most requests have none of the four.
     Ok([
