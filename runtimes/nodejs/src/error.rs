@@ -84,6 +84,13 @@ fn property(
 
 fn text(scope: &mut v8::PinScope<'_, '_>, value: v8::Local<'_, v8::Value>) -> String {
     v8::tc_scope!(let scope, scope);
+    // Of an object that is no error, its data says more than its name.
+    if value.is_object()
+        && let Some(json) = v8::json::stringify(scope, value)
+        && json.length() > "{}".len()
+    {
+        return json.to_rust_string_lossy(scope);
+    }
     match value.to_detail_string(scope) {
         Some(text) => text.to_rust_string_lossy(scope),
         None => "the value that was thrown cannot be described".to_owned(),
