@@ -207,13 +207,32 @@ pub(crate) async fn function(
 fn file(root: &Path, module: &str) -> Result<PathBuf, LoadError> {
     const SUFFIXES: [&str; 6] = ["js", "cjs", "mjs", "ts", "mts", "cts"];
     let candidates = SUFFIXES.map(|suffix| root.join(format!("{module}.{suffix}")));
-    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        let folder = root.display();
-        let suffixes = SUFFIXES.join(", .");
-        LoadError::NotFound(format!(
-            "there is no module {module} in {folder} (MOD_NAME); looked for .{suffixes}"
-        ))
-    })
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| missing(root, module, &SUFFIXES))
+}
+
+/// Tells what is there instead.
+fn missing(root: &Path, module: &str, suffixes: &[&str]) -> LoadError {
+    let folder = root.display();
+    let is_source =
+        |path: &Path| path.extension().is_some_and(|found| suffixes.iter().any(|suffix| found == *suffix));
+    if root.join(module).is_file() && is_source(Path::new(module)) {
+        let stem = Path::new(module).with_extension("");
+        let text = format!("MOD_NAME={module} names a file in {folder}; it should be {}", stem.display());
+        return LoadError::NotFound(text);
+    }
+    let mut names: Vec<String> = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())))
+        .filter(|name| is_source(name))
+        .map(|name| name.display().to_string())
+        .collect();
+    names.sort();
+    let there = match names.len() {
+        0 => "which holds no JavaScript or TypeScript files".to_owned(),
+        _ => format!("it holds {}", names.join(", ")),
+    };
+    LoadError::NotFound(format!("there is no module {module} in {folder} (MOD_NAME); {there}"))
 }
 
 /// The exports by `require`; `None` when the module has to be imported instead.
