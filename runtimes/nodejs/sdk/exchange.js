@@ -271,6 +271,7 @@ class Exchange {
   #number;
   #connection;
   #prototype;
+  #piped = false;
 
   constructor(number) {
     this.#number = number;
@@ -327,9 +328,7 @@ class Exchange {
     Object.defineProperties(response, OVERRIDES);
     const connection = this.#connection;
     response.assignSocket(connection);
-    let piped = false;
-    response.once("pipe", () => piped = true);
-    Object.defineProperty(this, "piped", { get: () => piped });
+    response.once("pipe", () => this.#piped = true);
     response.once("prefinish", () => connection.finish());
     response.once("finish", () => {
       response.detachSocket(connection);
@@ -342,7 +341,7 @@ class Exchange {
   // response, or a framework has made it its own.
   get taken() {
     const { response } = this;
-    return response.headersSent || this.piped || Object.getPrototypeOf(response) !== this.#prototype;
+    return response.headersSent || this.#piped || Object.getPrototypeOf(response) !== this.#prototype;
   }
 
   room() {

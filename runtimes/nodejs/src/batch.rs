@@ -18,7 +18,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 
 /// The longest that an answer waits while user code of another call runs.
-const PATIENCE: Duration = Duration::from_millis(2);
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The answers of all isolates.
 pub(crate) static ANSWERS: Answers = Answers {

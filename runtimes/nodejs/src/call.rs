@@ -187,3 +187,81 @@ impl Call {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{sync::atomic::AtomicBool, time::Instant};
+
+    use contract::{RequestId, TraceContext, cancel::Canceller};
+
+    use super::*;
+
+    /// A call without a body that nobody will ever stop.
+    pub(crate) fn call() -> Arc<Call> {
+        call_with(Place::new(()))
+    }
+
+    fn call_with(place: Place) -> Arc<Call> {
+        let trace = TraceContext { trace_id: 1, span_id: 2, flags: 0 };
+        let invocation = Invocation {
+            method: Method::GET,
+            uri: Uri::from_static("/"),
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            remote: ([192, 0, 2, 1], 4711).into(),
+            ids: CallIds { request_id: RequestId::from_trace(&trace), trace },
+            deadline: Instant::now(),
+            cancel: Canceller::new().1,
+            place,
+        };
+        Call::new(invocation).0
+    }
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    struct Held(Arc<AtomicBool>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_call_that_no_isolate_has_taken_is_over_when_it_is_stopped() {
+        let given_back = Arc::new(AtomicBool::new(false));
+        let call = call_with(Place::new(Held(given_back.clone())));
+        assert!(call.stop(CancelReason::Deadline).is_none());
+        assert!(given_back.load(Ordering::SeqCst));
+        assert!(!call.taken_by(&Arc::default()), "and no isolate takes it");
+        assert!(matches!(call.poll_answer(&cx()), Poll::Ready(Err(HandlerError::Stopped))));
+    }
+
+    #[test]
+    fn a_call_keeps_its_place_until_its_isolate_is_done_with_it() {
+        let given_back = Arc::new(AtomicBool::new(false));
+        let call = call_with(Place::new(Held(given_back.clone())));
+        let isolate = Arc::new(Isolate::default());
+        assert!(call.taken_by(&isolate));
+        assert!(call.stop(CancelReason::Deadline).is_some_and(|told| Arc::ptr_eq(&told, &isolate)));
+        assert!(!given_back.load(Ordering::SeqCst));
+        call.finish(Err(HandlerError::Stopped));
+        assert!(given_back.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn the_first_end_counts_and_a_body_that_has_begun_is_ended_by_it() {
+        let call = call();
+        assert!(call.taken_by(&Arc::default()));
+        let pipe = call.begin(Reply::default());
+        call.finish(Err(HandlerError::Stopped));
+        call.finish(Ok(Reply::default()));
+        let Poll::Ready(Ok(Answered { pipe: Some(_), .. })) = call.poll_answer(&cx()) else {
+            panic!("the head is lost");
+        };
+        assert!(matches!(pipe.poll(&cx()), Poll::Ready(crate::pipe::Next::Broken(HandlerError::Stopped))));
+    }
+}

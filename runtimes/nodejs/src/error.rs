@@ -15,11 +15,10 @@ pub(crate) fn failure(scope: &mut v8::PinScope<'_, '_>, thrown: v8::Local<'_, v8
     let message = property(scope, error, "message").unwrap_or_else(|| text(scope, thrown));
     let mut stack = property(scope, error, "stack").map(|stack| of_the_function(&stack)).unwrap_or_default();
     append_causes(scope, error, &mut stack);
-    // The stack of a syntax error does not say where it is; V8 does.
-    if error.is_native_error()
-        && name == "SyntaxError"
+    // The stack of a module that cannot be compiled does not say where; V8 does.
+    if name == "SyntaxError"
+        && !stack.contains("\n    at ")
         && let Some(place) = place(scope, thrown)
-        && !stack.contains(&place)
     {
         stack = format!("{place}\n{stack}");
     }

@@ -75,6 +75,11 @@ impl Isolate {
         }
     }
 
+    /// It takes no calls any more. Whether that was so before.
+    pub(crate) fn retire(&self) -> bool {
+        self.retired.swap(true, Relaxed)
+    }
+
     /// Whether it takes no calls any more.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
@@ -98,7 +103,7 @@ impl Isolate {
 impl Shared {
     /// The isolate takes no calls any more, and another one is started in its place. It ends with its last call.
     pub(crate) fn retire(&self, isolate: &Arc<Isolate>) {
-        if isolate.retired.swap(true, Relaxed) {
+        if isolate.retire() {
             return;
         }
         self.queue.leave(isolate);

@@ -44,6 +44,10 @@ impl Queue {
     /// leaves others behind wakes an idle one for them.
     pub(crate) fn take(&self, isolate: &Arc<Isolate>) -> Option<Arc<Call>> {
         let mut state = self.state();
+        // Looked at behind the lock: one that has left must not be counted as idle again.
+        if isolate.is_retired() {
+            return None;
+        }
         let call = state.calls.pop_front();
         let is_idle = state.idle.iter().position(|idle| Arc::ptr_eq(idle, isolate));
         match (&call, is_idle) {
@@ -65,5 +69,45 @@ impl Queue {
     pub(crate) fn leave(&self, isolate: &Arc<Isolate>) {
         self.state().idle.retain(|idle| !Arc::ptr_eq(idle, isolate));
         self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::tests::call;
+
+    #[test]
+    fn calls_are_taken_in_the_order_they_came() {
+        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        let calls = [call(), call()];
+        calls.iter().for_each(|call| queue.add(call.clone()));
+        for call in &calls {
+            assert!(Arc::ptr_eq(&queue.take(&isolate).unwrap(), call));
+        }
+        assert!(queue.take(&isolate).is_none());
+    }
+
+    #[test]
+    fn an_isolate_is_idle_once_until_it_takes_a_call() {
+        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        let idle = || queue.state().idle.len();
+        assert!(queue.take(&isolate).is_none() && queue.take(&isolate).is_none());
+        assert_eq!(idle(), 1);
+        queue.add(call());
+        assert!(queue.take(&isolate).is_some());
+        assert_eq!(idle(), 0, "it need not be woken for the next one");
+    }
+
+    #[test]
+    fn an_isolate_that_has_retired_is_not_counted_on() {
+        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        assert!(queue.take(&isolate).is_none());
+        isolate.retire();
+        queue.leave(&isolate);
+        queue.add(call());
+        assert!(queue.take(&isolate).is_none(), "the call is for another one");
+        assert!(queue.state().idle.is_empty());
+        assert!(queue.take(&Arc::new(Isolate::default())).is_some());
     }
 }

@@ -10,7 +10,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -68,12 +68,8 @@ impl Snapshot {
     /// Reads the file beside the program. Without it everything still works, but takes longer to start; the reason is
     /// to be logged.
     pub(crate) fn read() -> (Self, Option<Problem>) {
-        static READ: OnceLock<Snapshot> = OnceLock::new();
-        if let Some(snapshot) = READ.get() {
-            return (*snapshot, None);
-        }
         match Self::read_file(&beside_the_program()) {
-            Ok(snapshot) => (*READ.get_or_init(|| snapshot), None),
+            Ok(snapshot) => (snapshot, None),
             Err(problem) => (Self::default(), Some(problem)),
         }
     }

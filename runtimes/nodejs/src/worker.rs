@@ -33,6 +33,8 @@ use crate::{
 /// wait meanwhile, and so do answers.
 const BATCH: usize = 64;
 const BATCH_TIME: Duration = Duration::from_millis(1);
+/// When a batch has taken this long, its answers are not kept together any more: waking costs less than that.
+const ANSWERS_TIME: Duration = Duration::from_micros(100);
 /// Code of which nobody knows whose it is may keep the isolate for this long when a call should have been stopped.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -150,7 +152,11 @@ impl Worker {
             if call.taken_by(&state.isolate) {
                 state.begin(scope, call);
             }
-            if started.elapsed() > BATCH_TIME {
+            let taken = started.elapsed();
+            if taken > ANSWERS_TIME {
+                ANSWERS.flush();
+            }
+            if taken > BATCH_TIME {
                 break;
             }
         }
@@ -195,6 +201,18 @@ impl Worker {
             self.state.sdk.recover(scope);
             self.state.isolate.wake();
         }
+    }
+}
+
+/// Also when the thread panics: its calls must not wait for it, and another isolate takes its place.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.state.retire();
+        let numbers: Vec<u32> = self.state.running.borrow().keys().copied().collect();
+        for number in numbers {
+            self.state.finish(number, Err(HandlerError::Lost("its isolate has ended".to_owned())));
+        }
+        ANSWERS.flush();
     }
 }
 
