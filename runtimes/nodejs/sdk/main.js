@@ -189,9 +189,7 @@ function start(...context) {
   [functionName, timeout, runtime, memoryLimit] = context;
   const process = core.createLazyLoader("node:process")().default;
   Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
-  if (op_funchost_node_path().length > 0) {
-    core.createLazyLoader("node:module")().default._initPaths();
-  }
+  searchToo(op_funchost_node_path());
   internals.funchost = { forget: (number) => held.delete(number) };
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {
@@ -321,6 +319,21 @@ function guardTimers(process) {
       this._onImmediate = guard(this._onImmediate);
     }
     return ref.call(this);
+  };
+}
+
+// Has `require` look for packages in these folders as well, after all others; Deno's does not know NODE_PATH.
+function searchToo(folders) {
+  if (folders.length === 0) {
+    return;
+  }
+  const { default: Module } = core.createLazyLoader("node:module")();
+  Module._initPaths();
+  const own = Module._resolveLookupPaths;
+  Module._resolveLookupPaths = function (request, parent) {
+    const found = own(request, parent);
+    const isForPackages = found !== null && !/^\.\.?(\/|$)/.test(request);
+    return isForPackages ? [...found, ...folders] : found;
   };
 }
 
