@@ -117,7 +117,7 @@ fn op_funchost_settle(
 fn op_funchost_fail(scope: &mut v8::PinScope<'_, '_>, number: u32, thrown: v8::Local<'_, v8::Value>) {
     if let Some(state) = state(scope) {
         let failure = error::failure(scope, thrown);
-        state.failed(number, HandlerError::Raised(failure));
+        state.rejected(number, failure);
     }
 }
 

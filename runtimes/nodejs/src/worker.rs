@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::{CancelReason, Failure, HandlerError, LoadError, OutputStream, Reply, env};
+use contract::{CallIds, CancelReason, Failure, HandlerError, LoadError, OutputStream, Reply, env};
 use deno_core::{PollEventLoopOptions, v8};
 use deno_runtime::{tokio_util::create_basic_runtime, worker::MainWorker};
 
@@ -37,6 +37,8 @@ const BATCH_TIME: Duration = Duration::from_millis(1);
 const ANSWERS_TIME: Duration = Duration::from_micros(100);
 /// Code of which nobody knows whose it is may keep the isolate for this long when a call should have been stopped.
 const GRACE: Duration = Duration::from_secs(1);
+/// Answered calls whose promises are still waited for. Promises that never settle must not fill the memory.
+const REMEMBERED: usize = 10_000;
 
 /// Runs an isolate until it has retired and its last call is over. Says when it has loaded the function, or why not.
 pub(crate) fn run(shared: Arc<Shared>, loaded: &Sender<Result<(), LoadError>>) {
@@ -71,6 +73,8 @@ pub(crate) struct State {
     running: RefCell<HashMap<u32, Rc<Running>>>,
     /// Calls that JavaScript holds something of and that ended without its doing, with the reason if they were stopped.
     over: RefCell<Vec<(u32, Option<CancelReason>)>>,
+    /// Calls that the function has answered while its promise was still open: it may be rejected yet.
+    answered: RefCell<HashMap<u32, CallIds>>,
     /// The heap has come to its limit.
     full: Cell<bool>,
     /// When this turn of the event loop began.
@@ -84,6 +88,8 @@ pub(crate) struct Running {
     pub(crate) held: Cell<bool>,
     /// The function has seen the response: the answer goes through it.
     pub(crate) touched: Cell<bool>,
+    /// The handler's promise is open.
+    pending: Cell<bool>,
     /// Of an answer that has begun.
     pub(crate) pipe: RefCell<Option<Arc<Pipe>>>,
 }
@@ -108,6 +114,7 @@ impl Worker {
             buffers,
             running: RefCell::default(),
             over: RefCell::default(),
+            answered: RefCell::default(),
             full: Cell::new(false),
             turn: Cell::new(Instant::now()),
         });
@@ -273,16 +280,29 @@ impl State {
             Err(error) => return call.finish(Err(error)),
         };
         let running =
-            Running { call, held: Cell::new(false), touched: Cell::new(false), pipe: RefCell::default() };
-        self.running.borrow_mut().insert(number, Rc::new(running));
+            Running {
+                call,
+                held: Cell::new(false),
+                touched: Cell::new(false),
+                pending: Cell::new(false),
+                pipe: RefCell::default(),
+            };
+        let running = Rc::new(running);
+        self.running.borrow_mut().insert(number, running.clone());
         match self.sdk.invoke(scope, &arguments) {
-            Ok(value) => self.returned(scope, number, value),
+            Ok(value) => self.returned(scope, &running, value),
             Err(error) => self.failed(number, error),
         }
     }
 
     /// The handler has returned this, or its promise has come to it.
-    fn returned<'s>(&self, scope: &mut v8::PinScope<'s, '_>, number: u32, value: v8::Local<'s, v8::Value>) {
+    fn returned<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        running: &Running,
+        value: v8::Local<'s, v8::Value>,
+    ) {
+        let number = running.call.number;
         let Ok(promise) = value.try_cast::<v8::Promise>() else {
             return self.came_to(scope, number, value);
         };
@@ -292,6 +312,10 @@ impl State {
                 self.came_to(scope, number, value);
             }
             v8::PromiseState::Pending | v8::PromiseState::Rejected => {
+                running.pending.set(true);
+                if self.running(number).is_none() {
+                    self.remember(number, running.call.ids.clone());
+                }
                 if let Err(error) = self.sdk.follow(scope, number, promise) {
                     self.failed(number, error);
                 }
@@ -315,7 +339,11 @@ impl State {
         number: u32,
         value: v8::Local<'_, v8::Value>,
     ) -> bool {
-        let Some(running) = self.running(number) else { return true };
+        let Some(running) = self.running(number) else {
+            self.answered.borrow_mut().remove(&number);
+            return true;
+        };
+        running.pending.set(false);
         if running.touched.get() {
             return false;
         }
@@ -325,6 +353,23 @@ impl State {
             Err(error) => self.failed(number, error),
         }
         true
+    }
+
+    /// The call has been answered, and the handler's promise is open.
+    fn remember(&self, number: u32, ids: CallIds) {
+        let mut answered = self.answered.borrow_mut();
+        if answered.len() >= REMEMBERED {
+            answered.clear();
+        }
+        answered.insert(number, ids);
+    }
+
+    /// The handler's promise was rejected, maybe after the function had answered.
+    pub(crate) fn rejected(&self, number: u32, failure: Failure) {
+        match self.answered.borrow_mut().remove(&number) {
+            Some(ids) => self.source().output.stray_failure(&failure, Some(&ids)),
+            None => self.failed(number, HandlerError::Raised(failure)),
+        }
     }
 
     /// The call brings no answer, or the rest of one is missing.
@@ -346,6 +391,9 @@ impl State {
     pub(crate) fn finish(&self, number: u32, result: Result<Reply, HandlerError>) {
         let Some(running) = self.running.borrow_mut().remove(&number) else { return };
         self.printer.finish(number, &running.call.ids);
+        if running.pending.get() && result.is_ok() {
+            self.remember(number, running.call.ids.clone());
+        }
         if running.held.get() {
             self.over.borrow_mut().push((number, running.call.stopped()));
         }
