@@ -1,0 +1,1 @@
+export const capitalised = (word) => word.charAt(0).toUpperCase() + word.slice(1)
