@@ -90,4 +90,4 @@ $(RUNTIMES:%=bench-%): bench-%: setup-bench build
 
 clean: ## deletes what was built and downloaded
 	cargo clean
-	rm -rf $(addprefix $(CACHE)/,target venv bench go node bin served setup.log)
+	rm -rf $(addprefix $(CACHE)/,target venv bench bench-nodejs go node bin served setup.log)

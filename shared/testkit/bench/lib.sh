@@ -13,6 +13,8 @@ SERVER_CPU=${SERVER_CPU:-0}
 CLIENT_CPU=${CLIENT_CPU:-1}
 
 declare -a servers=()
+# What a comparison may add, such as a script that sends something.
+declare -a wrk_options=()
 trap '((${#servers[@]} == 0)) || kill "${servers[@]}" 2>/dev/null; wait' EXIT
 
 need() {
@@ -33,7 +35,7 @@ serve() {
 
 # rate PORT SECONDS: requests per second; a server that fails requests has no rate.
 rate() {
-  taskset -c "$CLIENT_CPU" wrk -t1 -c"$CONNECTIONS" -d"$2" "http://127.0.0.1:$1/" | awk '
+  taskset -c "$CLIENT_CPU" wrk -t1 -c"$CONNECTIONS" -d"$2" "${wrk_options[@]}" "http://127.0.0.1:$1/" | awk '
     /Non-2xx|Socket errors/ { bad = $0 }
     /Requests\/sec/ { rate = $2 }
     END { if (bad != "") { print bad > "/dev/stderr"; exit 1 } print rate }'
