@@ -25,7 +25,7 @@ ninja obj/v8/v8_base_without_compiler/api.o obj/v8/v8_compiler/pipeline.o
 # precompile HEADER SOURCE: with the flags that the source is compiled with.
 precompile() {
   local command
-  command=$(ninja -t commands rusty_v8 | grep -m 1 -E " -c [^ ]*$2 -o" |
+  command=$(ninja -t commands rusty_v8 | grep -E " -c [^ ]*$2 -o" |
     sed -E 's# -o [^ ]+##; s#-MF [^ ]+##; s#-MD##; s# -c [^ ]+##; s#-fmodule-name="[^"]*"##')
   bash -c "$command -w -x c++-header /src/$1.h -o /src/$1.pch"
 }
