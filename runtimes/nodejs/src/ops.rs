@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use contract::{Body, HandlerError, OutputStream};
+use contract::{Body, OutputStream};
 use deno_core::{OpDecl, op2, v8};
 use deno_error::JsErrorBox;
 

@@ -279,14 +279,13 @@ impl State {
             Ok(arguments) => arguments,
             Err(error) => return call.finish(Err(error)),
         };
-        let running =
-            Running {
-                call,
-                held: Cell::new(false),
-                touched: Cell::new(false),
-                pending: Cell::new(false),
-                pipe: RefCell::default(),
-            };
+        let running = Running {
+            call,
+            held: Cell::new(false),
+            touched: Cell::new(false),
+            pending: Cell::new(false),
+            pipe: RefCell::default(),
+        };
         let running = Rc::new(running);
         self.running.borrow_mut().insert(number, running.clone());
         match self.sdk.invoke(scope, &arguments) {
