@@ -1,19 +1,11 @@
 // The JavaScript half of the host: how a handler is called, and what becomes of what it does not do for its call.
 // `load.rs` takes the functions at the end of this file.
 
-import { core, internals } from "ext:core/mod.js";
-import {
-  op_funchost_exit,
-  op_funchost_fail,
-  op_funchost_hold,
-  op_funchost_late,
-  op_funchost_node_path,
-  op_funchost_print,
-  op_funchost_settle,
-  op_funchost_write_output,
-} from "ext:core/ops";
+import { core } from "ext:core/mod.js";
+import { op_funchost_fail, op_funchost_hold, op_funchost_late, op_funchost_settle } from "ext:core/ops";
+import { adapt } from "ext:funchost/process.js";
 
-const { getAsyncContext, setAsyncContext } = core;
+const { setAsyncContext } = core;
 
 let handler;
 let functionName, timeout, runtime, memoryLimit;
@@ -180,6 +172,11 @@ function withHolder(number, tell) {
   }
 }
 
+// The call's response is complete, and the host knows.
+export function forget(number) {
+  held.delete(number);
+}
+
 // Timers are armed by whoever sets the next one, or by the loop that was stopped.
 function recover() {
   setTimeout(() => {}, 1);
@@ -187,154 +184,16 @@ function recover() {
 
 function start(...context) {
   [functionName, timeout, runtime, memoryLimit] = context;
-  const process = core.createLazyLoader("node:process")().default;
   Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
-  searchToo(op_funchost_node_path());
-  internals.funchost = { forget: (number) => held.delete(number) };
-
-  core.setUnhandledPromiseRejectionHandler((promise, reason) => {
-    if (process.listenerCount("unhandledRejection") > 0) {
-      guarded(() => process.emit("unhandledRejection", reason, promise));
-    } else if (!caught(process, reason, "unhandledRejection")) {
-      op_funchost_late(reason);
-    }
-    return true;
-  });
-  core.setReportExceptionCallback((error) => {
-    if (!caught(process, error, "uncaughtException")) {
-      op_funchost_late(error);
-    }
-  });
-
-  const exit = (code) => op_funchost_exit(Number(code ?? process.exitCode ?? 0) | 0);
-  process.exit = exit;
-  process.reallyExit = exit;
-  process.abort = () => exit(134);
-  core.loadExtScript("ext:deno_os/30_os.js").setExitHandler(exit);
-  replaceStream(process, "stdout", 1);
-  replaceStream(process, "stderr", 2);
-  replaceConsole();
-  guardTimers(process);
+  adapt();
 }
 
-// While a snapshot is made: what most functions will need is compiled for them.
+// What most functions will need.
 function warm() {
   for (const name of ["node:module", "node:stream", "node:http"]) {
     core.createLazyLoader(name)();
   }
   lazyExchange().open(0);
-  outputStream(1);
-}
-
-function caught(process, error, origin) {
-  if (process.listenerCount("uncaughtException") === 0) {
-    return false;
-  }
-  guarded(() => process.emit("uncaughtException", error, origin));
-  return true;
-}
-
-function guarded(listeners) {
-  try {
-    listeners();
-  } catch (error) {
-    op_funchost_late(error);
-  }
-}
-
-function replaceStream(process, name, fd) {
-  let stream;
-  Object.defineProperty(process, name, {
-    configurable: true,
-    enumerable: true,
-    get() {
-      return stream ??= outputStream(fd);
-    },
-  });
-}
-
-function outputStream(fd) {
-  const { Writable } = core.createLazyLoader("node:stream")().default;
-  const stream = new Writable({
-    decodeStrings: false,
-    write(chunk, encoding, done) {
-      if (typeof chunk === "string" && (encoding === "utf8" || encoding === "utf-8")) {
-        op_funchost_print(chunk, fd === 2);
-      } else {
-        op_funchost_write_output(typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk, fd === 2);
-      }
-      done();
-    },
-    // Like Node's, it cannot be destroyed.
-    destroy(error, done) {
-      done(error);
-    },
-  });
-  stream.fd = fd;
-  stream._isStdio = true;
-  return stream;
-}
-
-// Prints what Node prints: Deno shows objects in another way.
-function replaceConsole() {
-  const { Console } = core.loadExtScript("ext:deno_node/internal/console/constructor.mjs").default;
-  const writer = (isError) => ({ write: (text) => op_funchost_print(text, isError) });
-  const nodes = new Console({ stdout: writer(false), stderr: writer(true), ignoreErrors: false });
-  for (const name of Object.keys(nodes)) {
-    if (typeof nodes[name] === "function" && name in console) {
-      console[name] = nodes[name];
-    }
-  }
-}
-
-// What a timer throws is reported when it is known no more which call had set it. So it is caught before.
-function guardTimers(process) {
-  const { Timeout, Immediate } = core.loadExtScript("ext:deno_node/internal/timers.mjs");
-  const guard = (callback) => {
-    const context = getAsyncContext();
-    if (context?.funchost === undefined || typeof callback !== "function") {
-      return callback;
-    }
-    return function (...parameters) {
-      try {
-        return Reflect.apply(callback, this, parameters);
-      } catch (error) {
-        setAsyncContext(context);
-        if (!caught(process, error, "uncaughtException")) {
-          op_funchost_late(error);
-        }
-      }
-    };
-  };
-  const createTimer = Object.getOwnPropertySymbols(Timeout.prototype).find((symbol) => symbol.description === "createTimer");
-  const original = Timeout.prototype[createTimer];
-  Timeout.prototype[createTimer] = function () {
-    this._onTimeout = guard(this._onTimeout);
-    return original.call(this);
-  };
-  // The last thing that its constructor does before it joins the queue.
-  const ref = Immediate.prototype.ref;
-  Immediate.prototype.ref = function () {
-    if (!this.hasRef() && this._idlePrev === null) {
-      this._onImmediate = guard(this._onImmediate);
-    }
-    return ref.call(this);
-  };
-}
-
-// Has `require` look for packages in these folders as well, after all others; Deno's does not know NODE_PATH.
-function searchToo(folders) {
-  if (folders.length === 0) {
-    return;
-  }
-  const { default: Module } = core.createLazyLoader("node:module")();
-  Module._initPaths();
-  const own = Module._resolveLookupPaths;
-  Module._resolveLookupPaths = function (request, parent) {
-    const found = own(request, parent);
-    const isForPackages = found !== null && !/^\.\.?(\/|$)/.test(request);
-    return isForPackages ? [...found, ...folders] : found;
-  };
 }
 
 function require(path) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use contract::{HandlerError, OutputStream};
 use deno_core::v8;
 
-use crate::worker::State;
+use crate::state::State;
 
 /// The key in V8's continuation data that holds the number of the running call. V8 carries that data along promises;
 /// Node's `AsyncLocalStorage` lives in it as well, and copies what it finds there.
@@ -19,7 +19,7 @@ const FRAMES: usize = 20;
 pub(crate) fn check(isolate: &mut v8::Isolate) {
     let Some(state) = isolate.get_slot::<Rc<State>>().cloned() else { return };
     v8::scope!(let scope, isolate);
-    let context = v8::Local::new(scope, state.context());
+    let context = v8::Local::new(scope, &state.context);
     let scope = &mut v8::ContextScope::new(scope, context);
     let victim = match state.current(scope) {
         Some(running) => running.call.stopped().is_some().then_some(running),

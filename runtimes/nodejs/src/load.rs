@@ -10,7 +10,7 @@ use contract::{CancelReason, Context, HandlerError, LoadError};
 use deno_core::{JsRuntime, ModuleSpecifier, error::CoreError, v8};
 use deno_runtime::worker::MainWorker;
 
-use crate::{convert::Arguments, error, loader::Loader, worker::State};
+use crate::{convert::Arguments, error, loader::Loader, state::State};
 
 /// What `sdk/main.js` leaves in the global object for us to take.
 const ENTRY: &str = "__funchost";
@@ -176,6 +176,16 @@ pub(crate) async fn function(
     state: &Rc<State>,
     loader: &Loader,
 ) -> Result<(), LoadError> {
+    let loaded = load(js, state, loader).await;
+    match loaded {
+        Err(LoadError::Failed { message, .. }) if state.full.get() => {
+            Err(LoadError::Failed { message, stack: state.heap_is_full().to_string() })
+        }
+        other => other,
+    }
+}
+
+async fn load(js: &mut MainWorker, state: &Rc<State>, loader: &Loader) -> Result<(), LoadError> {
     let source = state.source();
     {
         deno_core::scope!(scope, &mut js.js_runtime);

@@ -18,6 +18,7 @@ mod pipe;
 mod pool;
 mod queue;
 mod snapshot;
+mod state;
 mod worker;
 
 use std::process::ExitCode;

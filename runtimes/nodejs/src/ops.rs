@@ -9,7 +9,7 @@ use deno_error::JsErrorBox;
 use crate::{
     convert, error,
     output::Printer,
-    worker::{Running, State},
+    state::{Running, State},
 };
 
 deno_core::extension!(
@@ -33,8 +33,8 @@ deno_core::extension!(
         op_funchost_node_path,
     ],
     esm_entry_point = "ext:funchost/main.js",
-    esm = [dir "sdk", "main.js"],
-    lazy_loaded_esm = [dir "sdk", "exchange.js"],
+    esm = [dir "sdk", "main.js", "process.js"],
+    lazy_loaded_esm = [dir "sdk", "connection.js", "exchange.js"],
     middleware = replace,
 );
 
