@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn go_gets_at_least_two_processors_and_leaves_memory_for_the_server() {
-        let share = |cpus, memory| Share { cpus: Some(cpus), memory: Some(memory) };
+        let share = |cpus, memory| Share { cpus: Some(cpus), memory: Some(memory), isolates: 1 };
         assert_eq!(max_procs(&share(0.1, 0)), 2);
         assert_eq!(max_procs(&share(2.1, 0)), 3);
         assert_eq!(memory(&share(1.0, 16 * MEBIBYTE)), 8 << 20);

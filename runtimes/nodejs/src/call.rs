@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, CallIds, CancelReason, DataKind, HandlerError, Invocation, Place, Reply};
+use contract::{CallIds, CancelReason, DataKind, HandlerError, Invocation, Place, Reply};
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::{batch::ANSWERS, pipe::Pipe, pool::Isolate};
@@ -69,14 +69,10 @@ pub(crate) struct Answered {
 }
 
 impl Call {
-    pub(crate) fn new(invocation: Invocation) -> (Arc<Self>, contract::Cancelled) {
+    pub(crate) fn new(invocation: Invocation) -> Result<(Arc<Self>, contract::Cancelled), HandlerError> {
         let data_kind = invocation.data_kind();
         let Invocation { method, uri, version, headers, body, remote, ids, cancel, place, .. } = invocation;
-        let body = match body {
-            Body::Empty => Bytes::new(),
-            Body::Whole(bytes) => bytes,
-            Body::Stream(_) => unreachable!("the contract says that request bodies are complete"),
-        };
+        let body = body.whole()?;
         static NUMBERS: AtomicU32 = AtomicU32::new(0);
         let call = Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
@@ -91,7 +87,7 @@ impl Call {
                 pipe: None,
             }),
         };
-        (Arc::new(call), cancel)
+        Ok((Arc::new(call), cancel))
     }
 
     /// Data behind this lock stays consistent even if a thread panics while holding it: every change is one step.
@@ -208,14 +204,14 @@ pub(crate) mod tests {
             uri: Uri::from_static("/"),
             version: Version::HTTP_11,
             headers: HeaderMap::new(),
-            body: Body::Empty,
+            body: contract::Body::Empty,
             remote: ([192, 0, 2, 1], 4711).into(),
             ids: CallIds { request_id: RequestId::from_trace(&trace), trace },
             deadline: Instant::now(),
             cancel: Canceller::new().1,
             place,
         };
-        Call::new(invocation).0
+        Call::new(invocation).unwrap().0
     }
 
     fn cx() -> Context<'static> {

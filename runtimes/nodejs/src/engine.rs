@@ -51,7 +51,7 @@ impl Engine for NodeEngine {
     ];
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
-        let limits = Limits::new(&source.settings);
+        let limits = Limits::new(&source.settings, &source.share);
         let (snapshot, problem) = Snapshot::read();
         if let Some(problem) = problem {
             tracing::warn!("{problem}: starting takes longer without it");
@@ -64,7 +64,7 @@ impl Engine for NodeEngine {
     }
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
-        let (call, cancel) = Call::new(invocation);
+        let (call, cancel) = Call::new(invocation)?;
         let expected = ANSWERS.expect();
         self.shared.queue.add(call.clone());
         if let Some(turn) = Turn::take(&self.shared) {

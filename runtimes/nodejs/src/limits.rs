@@ -1,6 +1,9 @@
 //! How many isolates there are, and how much memory each may take.
 
-use contract::env::{self, Settings};
+use contract::{
+    Share,
+    env::{self, Settings},
+};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -23,24 +26,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let isolates = settings.number(&env::FUNC_WORKERS).map_or_else(cpus, |n| n as usize);
-        let quantity = |row| settings.text(row).and_then(env::quantity).filter(|bytes| *bytes > 0);
-        let memory = quantity(&env::FUNC_HEAP_LIMIT)
-            .or_else(|| quantity(&env::FUNC_MEMORY_LIMIT).map(|bytes| share(bytes, isolates)))
-            .unwrap_or(UNLIMITED);
-        Self { isolates, memory: memory.max(LEAST) as usize }
+    pub(crate) fn new(settings: &Settings, share: &Share) -> Self {
+        // Half of an isolate's part is for objects and half for ArrayBuffers.
+        let part = |all: u64| all.saturating_sub(BESIDE) / share.isolates as u64 / 2;
+        let memory =
+            settings.bytes(&env::FUNC_HEAP_LIMIT).or(share.memory.map(part)).unwrap_or(UNLIMITED);
+        Self { isolates: share.isolates, memory: memory.max(LEAST) as usize }
     }
-}
-
-/// What the CPU quota allows, which the standard library reads from the control group.
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// One isolate's part of the container's memory: half of it is for objects and half for ArrayBuffers.
-fn share(container: u64, isolates: usize) -> u64 {
-    container.saturating_sub(BESIDE) / isolates as u64 / 2
 }
 
 #[cfg(test)]
@@ -49,25 +41,22 @@ mod tests {
 
     use super::*;
 
-    fn limits(more: &[(&'static str, &'static str)]) -> Limits {
-        let mut variables = BTreeMap::from([("MOD_NAME", "a"), ("FUNC_HANDLER", "b"), ("FUNC_WORKERS", "2")]);
-        variables.extend(more.iter().copied());
-        Limits::new(&Settings::read("nodejs", &variables).unwrap())
+    fn limits(memory: Option<u64>, heap: &'static str) -> Limits {
+        let variables = BTreeMap::from([("MOD_NAME", "a"), ("FUNC_HANDLER", "b"), ("FUNC_HEAP_LIMIT", heap)]);
+        let settings = Settings::read("nodejs", &variables).unwrap();
+        Limits::new(&settings, &Share { memory, isolates: 2, ..Share::default() })
     }
 
     #[test]
-    fn the_containers_memory_is_shared_and_something_is_left_for_the_server() {
+    fn the_memory_is_shared_and_something_is_left_for_the_server() {
         let mebibytes = |n| n * MEBIBYTE as usize;
-        assert_eq!(limits(&[("FUNC_MEMORY_LIMIT", "448Mi")]).memory, mebibytes(100));
-        assert_eq!(limits(&[("FUNC_MEMORY_LIMIT", "64Mi")]).memory, mebibytes(16), "less would not start");
-        for none in [&[][..], &[("FUNC_MEMORY_LIMIT", "0")]] {
-            assert_eq!(limits(none), Limits { isolates: 2, memory: mebibytes(256) });
-        }
+        assert_eq!(limits(Some(448 * MEBIBYTE), "0").memory, mebibytes(100));
+        assert_eq!(limits(Some(64 * MEBIBYTE), "0").memory, mebibytes(16), "less would not start");
+        assert_eq!(limits(None, "0"), Limits { isolates: 2, memory: mebibytes(256) });
     }
 
     #[test]
     fn the_heap_limit_of_its_own_wins() {
-        let limits = limits(&[("FUNC_MEMORY_LIMIT", "448Mi"), ("FUNC_HEAP_LIMIT", "64Mi")]);
-        assert_eq!(limits.memory, 64 << 20);
+        assert_eq!(limits(Some(448 * MEBIBYTE), "64Mi").memory, 64 << 20);
     }
 }

@@ -124,12 +124,21 @@ impl Gauges {
 }
 
 /// What one process may use of what its container has; `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
     /// In CPUs, fractions included. Processes of one host take turns with it.
     pub cpus: Option<f64>,
-    /// In bytes. Processes of one host have equal parts.
+    /// In bytes: the container's limit, or FUNC_MEMORY_LIMIT if that is less. Processes of one host have equal parts.
     pub memory: Option<u64>,
+    /// Into how many parts a language divides itself that can run calls in several at once without several processes:
+    /// FUNC_WORKERS, and 1 where these are processes.
+    pub isolates: usize,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { cpus: None, memory: None, isolates: 1 }
+    }
 }
 
 /// A promise that not every engine makes. The names are part of the contract: the conformance suite selects its

@@ -54,14 +54,14 @@ fn v2(folder: &Path) -> Share {
         let (quota, period) = text.split_once(' ')?;
         ratio(quota, period)
     });
-    Share { cpus: cpu, memory: text(&folder.join("memory.max")).and_then(|text| text.parse().ok()) }
+    Share { cpus: cpu, memory: text(&folder.join("memory.max")).and_then(|text| text.parse().ok()), ..Share::default() }
 }
 
 fn v1_cpu(folder: &Path) -> Share {
     let cpu = text(&folder.join("cpu.cfs_quota_us"))
         .zip(text(&folder.join("cpu.cfs_period_us")))
         .and_then(|(quota, period)| ratio(&quota, &period));
-    Share { cpus: cpu, memory: None }
+    Share { cpus: cpu, ..Share::default() }
 }
 
 fn v1_memory(folder: &Path) -> Share {
@@ -69,7 +69,7 @@ fn v1_memory(folder: &Path) -> Share {
     let memory = text(&folder.join("memory.limit_in_bytes"))
         .and_then(|text| text.parse().ok())
         .filter(|limit| *limit < 1 << 60);
-    Share { cpus: None, memory }
+    Share { memory, ..Share::default() }
 }
 
 fn text(path: &Path) -> Option<String> {
@@ -111,7 +111,7 @@ mod tests {
             ("sys/fs/cgroup/pod/memory.max", "max\n"),
             ("sys/fs/cgroup/cpu.max", "400000 100000\n"),
         ]);
-        assert_eq!(limits, Share { cpus: Some(1.5), memory: Some(268_435_456) });
+        assert_eq!(limits, Share { cpus: Some(1.5), memory: Some(268_435_456), ..Share::default() });
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
             ("sys/fs/cgroup/cpu.max", "50000 100000\n"),
             ("sys/fs/cgroup/memory.max", "67108864\n"),
         ]);
-        assert_eq!(limits, Share { cpus: Some(0.5), memory: Some(67_108_864) });
+        assert_eq!(limits, Share { cpus: Some(0.5), memory: Some(67_108_864), ..Share::default() });
     }
 
     #[test]
@@ -135,6 +135,6 @@ mod tests {
             ("sys/fs/cgroup/memory/kubepods/a/memory.limit_in_bytes", "134217728\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
         ];
-        assert_eq!(read(&files), Share { cpus: Some(2.5), memory: Some(134_217_728) });
+        assert_eq!(read(&files), Share { cpus: Some(2.5), memory: Some(134_217_728), ..Share::default() });
     }
 }

@@ -113,8 +113,13 @@ impl Config {
 
     /// Relies on [`Settings`] having validated every value, defaults included.
     fn from_settings(settings: &Settings) -> Self {
-        let share = cgroup::read();
+        let mut share = cgroup::read();
+        let limit = settings.bytes(&env::FUNC_MEMORY_LIMIT);
+        share.memory = share.memory.into_iter().chain(limit).min();
+        let workers =
+            settings.number(&env::FUNC_WORKERS).map_or_else(|| default_workers(&share), |n| n as usize);
         let text = |row| settings.text(row).unwrap_or_default();
+        let processes = text(&env::FUNC_ISOLATION) == "process";
         let size = |row| settings.number(row).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let time = |row| settings.time(row).unwrap_or_default();
         let address =
@@ -158,13 +163,8 @@ impl Config {
             io_threads: settings
                 .number(&env::FUNC_IO_THREADS)
                 .map_or_else(default_io_threads, |n| n as usize),
-            workers: match text(&env::FUNC_ISOLATION) {
-                "process" => settings
-                    .number(&env::FUNC_WORKERS)
-                    .map_or_else(|| default_workers(&share), |n| n as usize),
-                _ => 0,
-            },
-            share,
+            workers: if processes { workers } else { 0 },
+            share: Share { isolates: if processes { 1 } else { workers }, ..share },
         }
     }
 }
@@ -212,11 +212,20 @@ mod tests {
     #[test]
     fn there_are_as_many_workers_as_cpus_are_paid_for() {
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let workers = |quota| default_workers(&Share { cpus: quota, memory: None });
+        let workers = |quota| default_workers(&Share { cpus: quota, ..Share::default() });
         assert_eq!((workers(None), workers(Some(0.2)), workers(Some(1e6))), (cpus, 1, cpus));
         assert_eq!(workers(Some(1.5)), 2.min(cpus));
-        assert_eq!(read(&[("FUNC_ISOLATION", "process"), ("FUNC_WORKERS", "3")]).workers, 3);
-        assert_eq!(read(&[("FUNC_WORKERS", "3")]).workers, 0);
+        let three = |more: &[_]| read(&[&[("FUNC_WORKERS", "3")], more].concat());
+        let (thread, process) = (three(&[]), three(&[("FUNC_ISOLATION", "process")]));
+        assert_eq!((thread.workers, thread.share.isolates), (0, 3));
+        assert_eq!((process.workers, process.share.isolates), (3, 1));
+    }
+
+    #[test]
+    fn what_the_function_is_told_of_its_memory_holds() {
+        let memory = |limit| read(&[("FUNC_MEMORY_LIMIT", limit)]).share.memory;
+        assert_eq!(memory("1Mi"), Some(1 << 20));
+        assert_eq!(memory("0"), read(&[]).share.memory, "0 is no limit");
     }
 
     #[test]

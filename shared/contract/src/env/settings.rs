@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::{TABLE, Value, Variable};
+use super::{TABLE, Value, Variable, quantity};
 
 /// A source of variables: the process environment, or a map in a test.
 pub trait Variables {
@@ -67,6 +67,11 @@ impl Settings {
     pub fn without(mut self, row: &Variable) -> Self {
         self.0.remove(row.name);
         self
+    }
+
+    /// The bytes that a row of a quantity allows, when it is set or has a default. 0 says that there is no limit.
+    pub fn bytes(&self, row: &Variable) -> Option<u64> {
+        self.text(row).and_then(quantity).filter(|bytes| *bytes > 0)
     }
 
     /// The value of a row of text, path, address, choice or quantity, when it is set or has a default.

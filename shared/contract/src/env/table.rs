@@ -63,9 +63,9 @@ table! {
     FUNC_ISOLATION: Kind::Choice(&["thread", "process"]), Origin::Funchost, { default: Some("thread") },
         "where the function runs: in threads of the server's own process, or in worker processes that it can ruin \
          without ruining the server";
-    FUNC_WORKERS: count(1, 256, "processes"), Origin::Funchost, {},
-        "with FUNC_ISOLATION=process: how many worker processes there are. As many as the CPUs that the quota allows \
-         when not set";
+    FUNC_WORKERS: count(1, 256, "workers"), Origin::Funchost, {},
+        "how many worker processes there are with FUNC_ISOLATION=process; in Node.js, how many isolates without it. As \
+         many as the CPUs that the quota allows when not set";
     FUNC_CPU_TIMEOUT: seconds(0.001, DAY), Origin::Funchost, {},
         "with FUNC_ISOLATION=process: the processor time that a call may take, then 408. A call that shares its worker \
          with others is charged its part of what they take together";
@@ -119,8 +119,6 @@ table! {
          (Kubeless) is read when it is not set";
     FUNC_PYTHON: Kind::Path, Origin::Funchost, { scope: PYTHON },
         "the Python to run: a `python3` executable or a `libpython3.x.so`. The `python3` on PATH when not set";
-    FUNC_WORKERS: count(1, 256, "isolates"), Origin::Funchost, { scope: NODEJS },
-        "how many isolates of V8, each on a thread of its own, run calls; as many as the CPU quota allows when not set";
     FUNC_HEAP_LIMIT: Kind::Quantity, Origin::Funchost, { scope: NODEJS },
         "memory that one isolate's objects may take, and as much again its ArrayBuffers; a call that goes over it \
          fails. Worked out from FUNC_MEMORY_LIMIT or the container's limit when not set";

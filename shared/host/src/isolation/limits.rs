@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use contract::env::{self, Settings, quantity};
+use contract::env::{self, Settings};
 use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
     time::ClockId,
@@ -32,15 +32,13 @@ pub(super) struct Renewal {
 
 impl Limits {
     pub(crate) fn new(settings: &Settings) -> Self {
-        // 0 says that there is none.
-        let bytes = |row| settings.text(row).and_then(quantity).filter(|bytes| *bytes > 0);
         Self {
-            memory: bytes(&env::FUNC_MEMORY_LIMIT),
+            memory: settings.bytes(&env::FUNC_MEMORY_LIMIT),
             cpu: settings.time(&env::FUNC_CPU_TIMEOUT),
             renewal: Renewal {
                 calls: settings.number(&env::FUNC_WORKER_MAX_CALLS),
                 age: settings.time(&env::FUNC_WORKER_MAX_AGE),
-                memory: bytes(&env::FUNC_WORKER_MAX_MEMORY),
+                memory: settings.bytes(&env::FUNC_WORKER_MAX_MEMORY),
             },
             files: settings.number(&env::FUNC_WORKER_FILES),
             processes: settings.number(&env::FUNC_WORKER_PROCESSES),
