@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     mem,
     sync::{
-        Mutex, MutexGuard, Once, PoisonError,
+        Arc, Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, Waker},
@@ -16,6 +16,8 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+
+use crate::pool::Shared;
 
 /// The longest that an answer waits while user code of another call runs.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -45,10 +47,10 @@ pub(crate) struct Answers {
 pub(crate) struct Expected(&'static Answers);
 
 impl Answers {
-    /// An answer will come. Called within the server's runtime.
-    pub(crate) fn expect(&'static self) -> Expected {
+    /// An answer will come. Called within the server's runtime, and always with the same pool.
+    pub(crate) fn expect(&'static self, pool: &Arc<Shared>) -> Expected {
         self.start.call_once(|| {
-            tokio::spawn(self.wake_all());
+            tokio::spawn(self.wake_all(pool.clone()));
         });
         if self.running.fetch_add(1, Relaxed) == 0 {
             self.begun.wake();
@@ -56,7 +58,7 @@ impl Answers {
         Expected(self)
     }
 
-    async fn wake_all(&self) {
+    async fn wake_all(&self, pool: Arc<Shared>) {
         let mut wakers = Vec::new();
         loop {
             poll_fn(|cx| {
@@ -71,6 +73,7 @@ impl Answers {
                 Poll::<()>::Pending
             });
             let _ = tokio::time::timeout(PATIENCE, look).await;
+            pool.look_after_waiting_calls();
         }
     }
 

@@ -65,7 +65,7 @@ impl Engine for NodeEngine {
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
         let (call, cancel) = Call::new(invocation)?;
-        let expected = ANSWERS.expect();
+        let expected = ANSWERS.expect(&self.shared);
         self.shared.queue.add(call.clone());
         if let Some(turn) = Turn::take(&self.shared) {
             turn.come().await;

@@ -98,6 +98,7 @@ impl Pipe {
         let mut state = self.state();
         state.unread = true;
         state.reader = None;
+        state.held = 0;
         let pieces = std::mem::take(&mut state.pieces);
         let open = state.end.is_none();
         drop(state);

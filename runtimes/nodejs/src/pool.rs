@@ -26,6 +26,8 @@ use crate::{
 
 /// V8 lets JavaScript use about one MiB of a thread's stack; native code called from there needs some as well.
 const STACK: usize = 8 << 20;
+/// When no isolate has taken a call for this long though some wait, user code keeps all of them.
+const KEPT: Duration = Duration::from_millis(100);
 /// Between two attempts to start an isolate in the place of another.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -35,8 +37,19 @@ pub(crate) struct Shared {
     pub(crate) source: HandlerSource,
     pub(crate) parts: Parts,
     pub(crate) queue: Queue,
-    /// Tells the pool's thread that an isolate has retired.
-    retired: Mutex<Sender<()>>,
+    /// To the pool's thread.
+    wishes: Mutex<Sender<Wish>>,
+    /// It has been told that isolates are missing, and has not looked yet.
+    asked: AtomicBool,
+}
+
+/// What the pool's thread is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// An isolate has retired.
+    Another,
+    /// All isolates are kept from taking calls.
+    OneMore,
 }
 
 /// One isolate, as other threads know it.
@@ -108,7 +121,18 @@ impl Shared {
         }
         self.queue.leave(isolate);
         isolate.wake();
-        let _ = self.retired.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        self.wish(Wish::Another);
+    }
+
+    /// Called now and then while calls run.
+    pub(crate) fn look_after_waiting_calls(&self) {
+        if self.queue.stands_still() > KEPT && !self.asked.swap(true, Relaxed) {
+            self.wish(Wish::OneMore);
+        }
+    }
+
+    fn wish(&self, wish: Wish) {
+        let _ = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).send(wish);
     }
 }
 
@@ -122,7 +146,7 @@ pub(crate) fn start(
     limits: Limits,
     snapshot: Snapshot,
 ) -> Result<Arc<Shared>, LoadError> {
-    let (retired, retirements) = channel();
+    let (sender, wishes) = channel();
     let parts = Parts {
         root: std::path::absolute(&source.root).unwrap_or_else(|_| source.root.clone()),
         memory: limits.memory,
@@ -130,11 +154,17 @@ pub(crate) fn start(
         compiled: Arc::new(snapshot.compiled()),
         output: source.output.clone(),
     };
-    let shared = Arc::new(Shared { source, parts, queue: Queue::default(), retired: Mutex::new(retired) });
+    let shared = Arc::new(Shared {
+        source,
+        parts,
+        queue: Queue::default(),
+        wishes: Mutex::new(sender),
+        asked: AtomicBool::new(false),
+    });
     let (first, result) = channel();
     spawn("funchost-pool", limits::SMALL_STACK, {
         let shared = shared.clone();
-        move || keep(&shared, limits.isolates, &retirements, &first)
+        move || keep(&shared, limits.isolates, &wishes, &first)
     })?;
     match result.recv() {
         Ok(Ok(())) => Ok(shared),
@@ -143,12 +173,7 @@ pub(crate) fn start(
     }
 }
 
-fn keep(
-    shared: &Arc<Shared>,
-    isolates: usize,
-    retirements: &Receiver<()>,
-    first: &Sender<Result<(), LoadError>>,
-) {
+fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Sender<Result<(), LoadError>>) {
     JsRuntime::init_platform(None);
     let started = start_one(shared);
     let goes_on = started.is_ok();
@@ -156,11 +181,27 @@ fn keep(
     if !goes_on {
         return;
     }
-    for _ in 1..isolates {
+    for _ in 1..wanted {
         insist(shared);
     }
-    while retirements.recv().is_ok() {
-        insist(shared);
+    let mut there = wanted;
+    while let Ok(wish) = wishes.recv() {
+        // User code that keeps an isolate may come back or run into its deadline. Until then there may be twice as many;
+        // those that are too many are not replaced when they retire.
+        let limit = match wish {
+            Wish::Another => {
+                there -= 1;
+                wanted
+            }
+            Wish::OneMore => 2 * wanted,
+        };
+        if there < limit {
+            insist(shared);
+            there += 1;
+        }
+        if wish == Wish::OneMore {
+            shared.asked.store(false, Relaxed);
+        }
     }
 }
 

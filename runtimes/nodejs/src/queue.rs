@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use crate::{call::Call, pool::Isolate};
@@ -16,6 +17,8 @@ pub(crate) struct Queue(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     calls: VecDeque<Arc<Call>>,
+    /// When one of them was taken, or the first of them came.
+    moved: Option<Instant>,
     /// The last one to fall idle is the first to be woken: its caches are the warmest.
     idle: Vec<Arc<Isolate>>,
 }
@@ -27,7 +30,11 @@ impl Queue {
 
     /// Adds a call. The caller sees to it that [`wake`](Self::wake) follows.
     pub(crate) fn add(&self, call: Arc<Call>) {
-        self.state().calls.push_back(call);
+        let mut state = self.state();
+        if state.calls.is_empty() {
+            state.moved = Some(Instant::now());
+        }
+        state.calls.push_back(call);
     }
 
     /// Wakes an isolate for what has been added, if one is idle.
@@ -57,12 +64,23 @@ impl Queue {
             }
             _ => {}
         }
-        let next = if call.is_some() && !state.calls.is_empty() { state.idle.pop() } else { None };
+        let more = call.is_some() && !state.calls.is_empty();
+        if more {
+            state.moved = Some(Instant::now());
+        }
+        let next = if more { state.idle.pop() } else { None };
         drop(state);
         if let Some(next) = next {
             next.wake();
         }
         call
+    }
+
+    /// For how long no isolate has taken any of the calls that wait.
+    pub(crate) fn stands_still(&self) -> Duration {
+        let state = self.state();
+        let since = state.moved.filter(|_| !state.calls.is_empty());
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// This isolate takes no calls any more. Those that wait are for others.
