@@ -54,6 +54,9 @@ impl Engine for NodeEngine {
         let limits = Limits::new(&source.settings, &source.share);
         let (snapshot, problem) = Snapshot::read();
         if let Some(problem) = problem {
+            if !Snapshot::can_be_done_without() {
+                return Err(LoadError::Runtime(problem.to_string()));
+            }
             tracing::warn!("{problem}: starting takes longer without it");
         }
         Ok(Self { shared: pool::start(source, limits, snapshot)? })

@@ -65,13 +65,17 @@ pub(crate) enum Problem {
 }
 
 impl Snapshot {
-    /// Reads the file beside the program. Without it everything still works, but takes longer to start; the reason is
-    /// to be logged.
+    /// Reads the file beside the program; otherwise says why not.
     pub(crate) fn read() -> (Self, Option<Problem>) {
         match Self::read_file(&beside_the_program()) {
             Ok(snapshot) => (snapshot, None),
             Err(problem) => (Self::default(), Some(problem)),
         }
+    }
+
+    /// Whether the scripts can be read from where they were when the program was built.
+    pub(crate) fn can_be_done_without() -> bool {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk").is_dir()
     }
 
     pub(crate) fn compiled(self) -> Compiled {
