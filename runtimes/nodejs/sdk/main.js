@@ -10,6 +10,8 @@ const { setAsyncContext } = core;
 let handler;
 let functionName, timeout, runtime, memoryLimit;
 let Buffer;
+// Node's `setTimeout`, whatever user code puts in its place.
+let arm;
 
 // What JavaScript holds of calls that run, by number.
 const held = new Map();
@@ -179,12 +181,13 @@ export function forget(number) {
 
 // Timers are armed by whoever sets the next one, or by the loop that was stopped.
 function recover() {
-  setTimeout(() => {}, 1);
+  arm(() => {}, 1);
 }
 
 function start(...context) {
   [functionName, timeout, runtime, memoryLimit] = context;
   Buffer = core.loadExtScript("ext:deno_node/internal/buffer.mjs").Buffer;
+  arm = globalThis.setTimeout;
   adapt();
 }
 

@@ -210,7 +210,7 @@ fn insist(shared: &Arc<Shared>) {
     while let Err(error) = start_one(shared) {
         let failure = crate::error::of_load(&error);
         shared.source.output.stray_failure(&failure, None);
-        thread::sleep(AGAIN);
+        thread::park_timeout(AGAIN);
     }
 }
 
