@@ -65,11 +65,6 @@ impl Buffers {
         (self.refused.swap(0, Relaxed) > 0).then_some(self.limit)
     }
 
-    /// Whether a buffer has been refused since [`refused`](Self::refused) was asked.
-    pub(crate) fn are_refused(&self) -> bool {
-        self.refused.load(Relaxed) > 0
-    }
-
     /// What `CreateParams::array_buffer_allocator` takes.
     pub(crate) fn allocator(self: Arc<Self>) -> UniqueRef<v8::Allocator> {
         // SAFETY: the handle is an `Arc<Buffers>`, which is what the functions of the table make of it; `let_go` gives

@@ -213,7 +213,6 @@ impl State {
             error = self.heap_is_full();
         }
         if let HandlerError::Raised(failure) = &mut error
-            && failure.kind == "RangeError"
             && let Some(limit) = self.buffers.refused()
         {
             failure
@@ -287,15 +286,7 @@ impl State {
     pub(crate) fn watch_heap(self: &Rc<Self>, js: &mut MainWorker) {
         let handle = js.js_runtime.v8_isolate().thread_safe_handle();
         let state = Rc::downgrade(self);
-        let buffers = self.buffers.clone();
-        let mut spared = false;
         js.js_runtime.add_near_heap_limit_callback(move |limit, _| {
-            // V8 comes here as well when it has looked everywhere for the memory of an ArrayBuffer. That gets an error of
-            // its own, once.
-            if buffers.are_refused() && !spared {
-                spared = true;
-                return limit + limit / 2;
-            }
             if let Some(state) = state.upgrade() {
                 state.full.set(true);
                 state.retire();

@@ -16,5 +16,6 @@ mod response;
 mod returns;
 mod shutdown;
 mod snapshot;
+mod soak;
 mod streams;
 mod support;

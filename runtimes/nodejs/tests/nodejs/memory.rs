@@ -58,7 +58,7 @@ fn a_heap_bomb_is_answered_500_within_two_seconds_and_the_host_lives() {
 }
 
 /// Resident memory, in bytes.
-fn resident(function: &Function) -> u64 {
+pub(crate) fn resident(function: &Function) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", function.host.pid())).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
