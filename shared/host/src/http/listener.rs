@@ -4,16 +4,21 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use contract::Engine;
 use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::{connection, ffi, router::App, service::Front};
+use super::{connection, router::App, service::Front};
 
 /// Connections that the kernel keeps for us while we are busy; it lowers this to what the system allows.
 const BACKLOG: u32 = 4096;
 
 /// How long to wait when the process is out of file descriptors: others close theirs meanwhile.
 const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
+
+/// Has the kernel drop every segment that comes to a listening socket, those of handshakes among them: one instruction of
+/// classic BPF, `BPF_RET | BPF_K` with 0, which keeps nothing of the segment.
+const SHUT: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
 /// A bound address that connections may already come to.
 pub(crate) struct Listener {
@@ -66,7 +71,7 @@ impl Listener {
         // Asked directly: the runtime's view of the socket may lag behind.
         let Ok(listener) = self.listener.into_std() else { return };
         // Where the system has no such filter, what is left is a moment in which a connection could come.
-        let _ = ffi::shut_the_door(&listener);
+        let _ = SockRef::from(&listener).attach_filter(&[SHUT]);
         while let Ok((stream, remote)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             stream.into_iter().for_each(|stream| connections.serve(stream, remote));

@@ -5,8 +5,6 @@ mod answer;
 mod body;
 mod connection;
 mod cors;
-#[expect(unsafe_code, reason = "a socket option")]
-mod ffi;
 mod function;
 mod inflate;
 mod inlet;
