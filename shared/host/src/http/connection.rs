@@ -36,6 +36,11 @@ const SMALLEST_BUFFER: usize = 8192;
 /// Concurrent HTTP/2 streams of one connection.
 const MOST_STREAMS: u32 = 256;
 
+/// What a client may send of a body on an HTTP/2 stream before it is read: enough for a gigabit a second if an
+/// acknowledgement takes a millisecond. A connection has as much for each of its streams, so that a function which does
+/// not read stops its own client and nobody beside it.
+const STREAM_WINDOW: u32 = 128 << 10;
+
 /// HTTP/1.1 and HTTP/2 with prior knowledge, told apart by their first bytes.
 pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -49,6 +54,8 @@ pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(MOST_STREAMS * STREAM_WINDOW)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.idle_time)
         .keep_alive_timeout(limits.body_time);

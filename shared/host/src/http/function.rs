@@ -77,7 +77,8 @@ async fn admit<E: Engine>(
     body: Incoming,
 ) -> Result<Admitted, Problem> {
     let enter = || async { app.admission.enter(arrival.deadline).await.map_err(Problem::Full) };
-    let (payload, inlet) = match intake::open(body, &head.headers, &app.config, arrival.deadline)? {
+    let source = intake::open(body, &head.headers, &app.config, arrival.deadline, &arrival.wire)?;
+    let (payload, inlet) = match source {
         None => (Payload::Empty, None),
         Some(source) => {
             let streams = match app.streams_requests() {

@@ -126,8 +126,7 @@ impl Stream for Reader {
         let failure = match piece {
             Some(Ok(piece)) => return Poll::Ready(Some(Ok(piece))),
             Some(Err(failure)) => Some(failure),
-            // A connection that is dropped in the middle of a body ends it as if it were complete.
-            None => self.wire.is_over().then_some(BodyError::Gone),
+            None => None,
         };
         state.failure.clone_from(&failure);
         let source = state.source.take();

@@ -1,6 +1,6 @@
 //! Taking in a request's body: complete before the function is called, or piece by piece while it runs.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use contract::{Body, BodyError};
@@ -9,7 +9,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::{task::coop, time::Instant};
 
-use super::{inflate, problem::Problem, source::Source};
+use super::{inflate, problem::Problem, source::Source, wire::Wire};
 use crate::config::Config;
 
 /// Looks at what the head says of the body. `None` when there is none.
@@ -18,6 +18,7 @@ pub(super) fn open(
     headers: &HeaderMap,
     config: &Config,
     deadline: Instant,
+    wire: &Arc<Wire>,
 ) -> Result<Option<Source>, Problem> {
     if body.is_end_stream() {
         return Ok(None);
@@ -28,7 +29,7 @@ pub(super) fn open(
         return Err(BodyError::TooLarge { declared, limit }.into());
     }
     let codings = inflate::codings(headers)?;
-    Ok(Some(Source::new(body, codings, config, deadline)))
+    Ok(Some(Source::new(body, codings, config, deadline, wire.clone())))
 }
 
 /// Reads everything. The headers are left saying what the function gets.

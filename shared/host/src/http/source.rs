@@ -13,7 +13,10 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::inflate::{Coding, Inflated};
+use super::{
+    inflate::{Coding, Inflated},
+    wire::Wire,
+};
 use crate::config::Config;
 
 /// The pieces that the function gets, one after the other, none of them empty. Nothing is read ahead.
@@ -25,7 +28,13 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn new(body: Incoming, codings: Vec<Coding>, config: &Config, deadline: Instant) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        codings: Vec<Coding>,
+        config: &Config,
+        deadline: Instant,
+        wire: Arc<Wire>,
+    ) -> Self {
         let limit = Limit { allowed: config.wire.body as u64, counted: 0 };
         let clock = Clock {
             patience: config.wire.body_time,
@@ -34,7 +43,7 @@ impl Source {
             timer: Box::pin(sleep_until(deadline)),
             waits: false,
         };
-        let sent = Sent { body, clock, limit: limit.clone() };
+        let sent = Sent { body, clock, limit: limit.clone(), wire };
         if codings.is_empty() {
             Self::Plain(sent)
         } else {
@@ -67,6 +76,7 @@ pub(super) struct Sent {
     body: Incoming,
     clock: Clock,
     limit: Limit,
+    wire: Arc<Wire>,
 }
 
 impl Sent {
@@ -77,7 +87,7 @@ impl Sent {
             };
             self.clock.waits = false;
             match frame {
-                None => return Poll::Ready(None),
+                None => return Poll::Ready(self.is_cut_off().then_some(Err(BodyError::Gone))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
                 // Trailers carry nothing that the contract gives a meaning to.
                 Some(Ok(frame)) => match frame.into_data() {
@@ -86,6 +96,12 @@ impl Sent {
                 },
             }
         }
+    }
+
+    /// The library ends two kinds of bodies as if they were complete: those in the middle of which their connection is
+    /// dropped, and those whose HTTP/2 stream the client resets without calling it an error.
+    fn is_cut_off(&self) -> bool {
+        self.wire.is_over() || self.wire.is_http2() && !self.body.is_end_stream()
     }
 }
 

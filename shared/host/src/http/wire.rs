@@ -147,6 +147,11 @@ impl Wire {
         self.over.load(Acquire)
     }
 
+    /// Whether it speaks HTTP/2, as its first bytes have told.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
     /// Whether the connection has outstayed a limit, else when to look again.
     pub(super) fn check(&self, limits: &WireLimits) -> Result<Instant, Expired> {
         let since = |clock: &AtomicU64| {
@@ -157,7 +162,7 @@ impl Wire {
         let mut next = now + limits.idle_time;
         let quiet = self.is_quiet();
         // Between the frames of HTTP/2 a head cannot be told from a ping: there the idle time bounds both.
-        let http1 = !self.http2.load(Relaxed);
+        let http1 = !self.is_http2();
         for (applies, clock, limit, expired) in [
             (true, &self.blocked_since, limits.body_time, Expired::Blocked),
             (true, &self.untaken_since, limits.body_time, Expired::Blocked),
@@ -181,7 +186,7 @@ impl Wire {
 
     /// Looks at what the client sent, on its way to the parser.
     fn saw_input(&self, input: &[u8]) {
-        if !self.is_quiet() || self.http2.load(Relaxed) {
+        if !self.is_quiet() || self.is_http2() {
             return;
         }
         if self.head_since.load(Relaxed) == NEVER {

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use contract::{BodyError, CancelReason};
+use contract::{BodyError, CancelReason, Engine};
 use futures_util::StreamExt;
 use http::Request;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use testkit::Seen;
-use tokio::{io::AsyncWriteExt, sync::mpsc, task::JoinHandle};
+use tokio::{io::AsyncWriteExt, sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{TestHost, host, streaming};
 use crate::lifecycle::Phase;
@@ -118,8 +118,12 @@ async fn bodies_are_streamed_both_ways() {
     let mut late = sender.clone();
     let unread = tokio::spawn(late.send_request(request("/read-later", body)));
     host.engine.until(&Seen::Called("/read-later".to_owned())).await;
-    let (_, body) = growing();
-    assert_eq!(sender.send_request(request("/", body)).await.unwrap().status(), 200);
+    let (others, body) = growing();
+    others.send(vec![b'a'; 200_000].into()).unwrap();
+    drop(others);
+    let other = timeout(Duration::from_secs(1), sender.send_request(request("/read", body))).await;
+    let other = other.expect("its upload is not stopped").unwrap().into_body();
+    assert_eq!(other.collect().await.unwrap().to_bytes(), "read 200000");
     drop(pieces);
     host.engine.release();
     assert_eq!(
@@ -135,6 +139,31 @@ async fn bodies_are_streamed_both_ways() {
     reset.abort();
     host.engine.until(&Seen::BodyFailed(BodyError::Gone)).await;
     host.engine.until(&Seen::Cancelled(CancelReason::ClientGone)).await;
+}
+
+/// A client that gives up need not call that an error, and a part of a body is no body all the same.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_reset_without_an_error_is_not_complete() {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // POST http://x/read, from the static table where it has the field and else literally.
+    let head = frame(1, 4, 1, b"\x83\x86\x01\x01x\x04\x05/read");
+    let begin =
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, b"")[..], &head, &frame(0, 0, 1, b"abc")];
+    let reset = frame(3, 0, 1, &[0; 4]);
+    for host in [host(&[]), streaming(&[])] {
+        let mut pipe = host.pipe(1024);
+        pipe.write_all(&begin.concat()).await.unwrap();
+        pipe.write_all(&reset).await.unwrap();
+        host.until_metric("funchost_rejected_total{reason=\"malformed\"}", 1.0).await;
+        if host.engine.streams_requests() {
+            host.engine.until(&Seen::BodyFailed(BodyError::Gone)).await;
+        } else {
+            assert_eq!(host.engine.seen(), [], "the function is not called");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
