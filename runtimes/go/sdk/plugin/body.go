@@ -103,7 +103,7 @@ func (b *streamedBody) ask(into []byte) (int, error) {
 	}
 }
 
-// arrive ends a wait.
+// arrive ends a wait: there is something to be read, or there will be nothing.
 func (b *streamedBody) arrive() {
 	select {
 	case b.arrived <- struct{}{}:
@@ -118,11 +118,12 @@ func (b *streamedBody) end() {
 	}
 }
 
-// Close implements io.Closer. The rest of the body is not read any more.
+// Close implements io.Closer. The rest of the body is not read any more, also by who waits for it already.
 func (b *streamedBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.from = nil
+	b.arrive()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +143,28 @@ func TestAClosedBodyIsNotRead(t *testing.T) {
 	if err := <-errs; err != http.ErrBodyReadAfterClose {
 		t.Error(err)
 	}
+}
+
+func TestClosingEndsAWait(t *testing.T) {
+	waits, told := make(chan struct{}), make(chan *recorder)
+	errs := make(chan error, 1)
+	to := stream(func(_ http.ResponseWriter, r *http.Request) {
+		to := <-told
+		to.mu.Lock()
+		to.asked = sync.OnceFunc(func() { close(waits) })
+		to.mu.Unlock()
+		go func() {
+			_, err := r.Body.Read(make([]byte, 1))
+			errs <- err
+		}()
+		<-waits
+		r.Body.Close()
+		if err := <-errs; err != http.ErrBodyReadAfterClose {
+			t.Error(err)
+		}
+	})
+	told <- to
+	finished(t, to.over)
 }
 
 func TestAPlainHandlerIsNetHTTPs(t *testing.T) {

@@ -35,6 +35,8 @@ type recorder struct {
 	// What read gives: a piece each time, then what to say when there are no more.
 	upload []string
 	rest   int64
+	// Called when there are no more.
+	asked func()
 }
 
 func newRecorder() *recorder { return &recorder{over: make(chan struct{})} }
@@ -90,6 +92,9 @@ func (r *recorder) read(into []byte) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.upload) == 0 {
+		if r.asked != nil {
+			r.asked()
+		}
 		return r.rest
 	}
 	read := copy(into, r.upload[0])
