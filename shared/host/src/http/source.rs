@@ -117,12 +117,14 @@ impl Shared {
 
 /// The library does not name the ways in which a connection ends.
 fn broken(error: &hyper::Error) -> BodyError {
-    use std::{error::Error as _, io};
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match source.map(io::Error::kind) {
+    use std::{
+        error::Error as _,
+        io::{Error, ErrorKind},
+    };
+    match error.source().and_then(|source| source.downcast_ref::<Error>()) {
         // How its decoder reports what is not a chunk or not its length.
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-            BodyError::Malformed(error.to_string())
+        Some(reason) if matches!(reason.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
+            BodyError::Malformed(reason.to_string())
         }
         _ => BodyError::Gone,
     }
