@@ -36,6 +36,7 @@ impl Engine for GoEngine {
         Capability::BinaryBody,
         Capability::Dependencies,
         Capability::StreamingReply,
+        Capability::StreamingRequest,
         Capability::Multipart,
     ];
 

@@ -154,8 +154,37 @@ pub enum Capability {
     Dependencies,
     /// A reply may be sent piece by piece while the function runs.
     StreamingReply,
+    /// A request's body may be read piece by piece while its client sends it: there is a form of function for which
+    /// [`Engine::streams_requests`].
+    StreamingRequest,
     /// A handler that runs past its deadline is interrupted, not only abandoned.
     StopRunningHandler,
     /// `multipart/form-data` uploads can be read with the language's customary library.
     Multipart,
+}
+
+impl Capability {
+    /// All of them, for the documentation.
+    pub const ALL: [Self; 7] = [
+        Self::AsyncHandlers,
+        Self::BinaryBody,
+        Self::Dependencies,
+        Self::StreamingReply,
+        Self::StreamingRequest,
+        Self::StopRunningHandler,
+        Self::Multipart,
+    ];
+
+    /// One line for the documentation.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::AsyncHandlers => "many calls wait at once on one event loop",
+            Self::BinaryBody => "a request body that is not text reaches the function byte for byte",
+            Self::Dependencies => "dependencies installed under the mount are found",
+            Self::StreamingReply => "a reply may be sent piece by piece while the function runs",
+            Self::StreamingRequest => "a request's body may be read piece by piece while its client sends it",
+            Self::StopRunningHandler => "a handler that runs past its deadline is interrupted",
+            Self::Multipart => "uploads can be read with the language's customary library",
+        }
+    }
 }

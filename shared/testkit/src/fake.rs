@@ -119,7 +119,8 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     const NAME: &'static str = "fake";
-    const CAPABILITIES: &'static [Capability] = &[Capability::StreamingReply, Capability::BinaryBody];
+    const CAPABILITIES: &'static [Capability] =
+        &[Capability::StreamingReply, Capability::StreamingRequest, Capability::BinaryBody];
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
         worst::load(&source.module, &source.root)?;

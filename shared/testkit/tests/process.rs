@@ -73,7 +73,10 @@ fn the_binary_tells_about_itself() {
     let described = Launch::new(env!("CARGO_BIN_EXE_fake-host")).arg("--describe").run();
     let description: serde_json::Value = serde_json::from_str(&described.stdout).unwrap();
     assert_eq!((&description["name"], &description["contract"]), (&"funchost-fake".into(), &"1".into()));
-    assert_eq!(description["capabilities"], serde_json::json!(["binary-body", "streaming-reply"]));
+    assert_eq!(
+        description["capabilities"],
+        serde_json::json!(["binary-body", "streaming-reply", "streaming-request"])
+    );
     let help = Launch::new(env!("CARGO_BIN_EXE_fake-host")).arg("--help").run();
     assert_eq!(help.code, Some(0));
     for row in contract::env::TABLE.iter().filter(|row| row.scope.includes("fake")) {

@@ -1,18 +1,23 @@
-//! Writes the tables of a document that are made from data: the environment variables and the exit codes.
+//! Writes the tables of a document that are made from data: the environment variables, the exit codes, the
+//! capabilities.
 //!
 //! `docs FILE` rewrites what stands between the markers `<!-- docs: NAME -->` and `<!-- docs: end -->`;
 //! `docs --check FILE` changes nothing and fails when something is out of date.
 
 use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
 
-use contract::env::{Scope, TABLE, Variable};
+use contract::{
+    Capability,
+    env::{Scope, TABLE, Variable},
+};
 use host::Exit;
 
 /// What writes a table.
 type Table = fn() -> String;
 
 /// The tables by the names that markers use.
-const TABLES: [(&str, Table); 2] = [("variables", variables), ("exit-codes", exit_codes)];
+const TABLES: [(&str, Table); 3] =
+    [("variables", variables), ("exit-codes", exit_codes), ("capabilities", capabilities)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -114,6 +119,17 @@ fn exit_codes() -> String {
         let _ = writeln!(text, "| {} | {} |", exit.code(), cell(exit.meaning()));
     }
     text.push_str("| 128 + n | ended at once by a second signal n |\n");
+    text
+}
+
+fn capabilities() -> String {
+    let mut text = String::from("| capability | meaning |\n|---|---|\n");
+    for capability in Capability::ALL {
+        // As `--describe` writes it.
+        let name = serde_json::json!(capability);
+        let name = name.as_str().unwrap_or_default();
+        let _ = writeln!(text, "| `{name}` | {} |", cell(capability.meaning()));
+    }
     text
 }
 
