@@ -26,7 +26,7 @@ SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 SETUPS := $(addprefix setup-,build run test lint bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core $(RUNTIMES:%=bench-%) clean
+.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core bench-isolation $(RUNTIMES:%=bench-%) clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
@@ -84,6 +84,9 @@ audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and th
 
 bench-core: setup-bench build ## compares the server with bare axum: requests per second and their ratio
 	shared/testkit/bench/core.sh $(BIN)
+
+bench-isolation: setup-bench build ## compares functions in worker processes with functions in the server's own
+	shared/testkit/bench/isolation.sh $(BIN)
 
 $(RUNTIMES:%=bench-%): bench-%: setup-bench build
 	runtimes/$*/bench/hello.sh $(BIN)

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use contract::{
     Body, CancelReason, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation,
-    LoadError, Reply, env,
+    Isolation, LoadError, Reply, env,
 };
 use futures_core::Stream;
 
@@ -39,6 +39,7 @@ impl Engine for GoEngine {
         Capability::StreamingRequest,
         Capability::Multipart,
     ];
+    const ISOLATION: Isolation = Isolation::Process;
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
         let path = source.root.join(PLUGIN);

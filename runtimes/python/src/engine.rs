@@ -10,7 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{Body, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError, Reply};
+use contract::{
+    Body, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, Isolation, LoadError, Reply,
+};
 use futures_core::Stream;
 use pyo3::{Py, types::PyModule};
 
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
 impl Engine for PythonEngine {
     const NAME: &'static str = "python";
     const CAPABILITIES: &'static [Capability] = crate::capabilities::CAPABILITIES;
+    const ISOLATION: Isolation = Isolation::Process;
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
         let (shared, version) = interpreter::start(source)?;

@@ -14,6 +14,9 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// What this engine promises beyond the core of the contract; `--describe` prints it.
     const CAPABILITIES: &'static [Capability];
 
+    /// Where the function runs when `FUNC_ISOLATION` does not say: chosen by measurement, see `shared/README.md`.
+    const ISOLATION: Isolation = Isolation::Thread;
+
     /// Starts the language and resolves the handler.
     ///
     /// Called once per process, on a thread of its own that may block; readiness waits for it. An error ends the
@@ -73,6 +76,15 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// With a streamed [`Reply`] the call goes on until the stream ends; dropping the stream means nobody reads any
     /// more, and the engine stops the user code as it does for a cancelled call.
     fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send;
+}
+
+/// Where a function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// In threads of the server's own process.
+    Thread,
+    /// In worker processes.
+    Process,
 }
 
 /// Where the handler is and what it is told about itself.

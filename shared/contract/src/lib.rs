@@ -16,7 +16,7 @@ pub mod output;
 pub mod reply;
 
 pub use cancel::{CancelReason, Cancelled, Witness};
-pub use engine::{Capability, Engine, Gauges, HandlerSource, Share};
+pub use engine::{Capability, Engine, Gauges, HandlerSource, Isolation, Share};
 pub use error::{BodyError, Failure, HandlerError, LoadError};
 pub use event::{Context, DataKind, EventHeaders, Hold, Invocation, Place};
 pub use ids::{CallIds, RequestId, TraceContext};

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use contract::{
-    Context, Share,
+    Context, Engine, Isolation, Share,
     env::{self, Invalid, Settings, Variables},
 };
 
@@ -105,21 +105,21 @@ pub(crate) struct LogConfig {
 }
 
 impl Config {
-    /// Reads the rows of the engine called `engine`; every mistake comes back, not only the first.
-    pub(crate) fn read(engine: &str, variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
-        let settings = Settings::read(engine, variables)?;
-        Ok((Self::from_settings(&settings), settings))
+    /// Reads the rows of this engine; every mistake comes back, not only the first.
+    pub(crate) fn read<E: Engine>(variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
+        let settings = Settings::read(E::NAME, variables)?;
+        Ok((Self::from_settings(&settings, E::ISOLATION), settings))
     }
 
     /// Relies on [`Settings`] having validated every value, defaults included.
-    fn from_settings(settings: &Settings) -> Self {
+    fn from_settings(settings: &Settings, isolation: Isolation) -> Self {
         let mut share = cgroup::read();
         let limit = settings.bytes(&env::FUNC_MEMORY_LIMIT);
         share.memory = share.memory.into_iter().chain(limit).min();
         let workers =
             settings.number(&env::FUNC_WORKERS).map_or_else(|| default_workers(&share), |n| n as usize);
+        let isolation = settings.text(&env::FUNC_ISOLATION).map_or(isolation, isolation_of);
         let text = |row| settings.text(row).unwrap_or_default();
-        let processes = text(&env::FUNC_ISOLATION) == "process";
         let size = |row| settings.number(row).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let time = |row| settings.time(row).unwrap_or_default();
         let address =
@@ -163,8 +163,8 @@ impl Config {
             io_threads: settings
                 .number(&env::FUNC_IO_THREADS)
                 .map_or_else(default_io_threads, |n| n as usize),
-            workers: if processes { workers } else { 0 },
-            share: Share { isolates: if processes { 1 } else { workers }, ..share },
+            workers: if isolation == Isolation::Process { workers } else { 0 },
+            share: Share { isolates: if isolation == Isolation::Process { 1 } else { workers }, ..share },
         }
     }
 }
@@ -172,6 +172,10 @@ impl Config {
 /// More than a few threads only move work around: the handler, not the network, is where the time goes.
 fn default_io_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(4))
+}
+
+fn isolation_of(word: &str) -> Isolation {
+    if word == "process" { Isolation::Process } else { Isolation::Thread }
 }
 
 /// One for each CPU that the quota pays for, and never more than there are.
@@ -184,12 +188,14 @@ fn default_workers(share: &Share) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
+    use testkit::FakeEngine;
+
     use super::*;
 
     fn read(more: &[(&'static str, &'static str)]) -> Config {
         let mut variables = BTreeMap::from([("MOD_NAME", "hello"), ("FUNC_HANDLER", "handler")]);
         variables.extend(more.iter().copied());
-        Config::read("fake", &variables).unwrap().0
+        Config::read::<FakeEngine>(&variables).unwrap().0
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn run<E: Engine>() -> Exit {
     if arguments.next().is_some_and(|argument| argument == isolation::MARK) {
         return isolation::run_worker::<E>(signals, arguments.next().as_deref());
     }
-    let (config, settings) = match Config::read(E::NAME, &Environment) {
+    let (config, settings) = match Config::read::<E>(&Environment) {
         Ok(read) => read,
         Err(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();

@@ -123,6 +123,14 @@ impl Launch {
         }
     }
 
+    /// Runs the function in the host's own process, unless the environment of the test says otherwise: for tests that
+    /// are about the language and the server, and hold in either mode.
+    #[must_use]
+    pub fn in_threads(mut self) -> Self {
+        self.variables.entry("FUNC_ISOLATION".into()).or_insert_with(|| "thread".into());
+        self
+    }
+
     /// The binary.
     pub fn program(&self) -> &Path {
         &self.program

@@ -9,7 +9,10 @@ use std::{
 };
 
 use contract::{HandlerError, Invocation, LoadError};
-use nix::sys::signal::{Signal, raise};
+use nix::sys::{
+    resource::{Resource, getrlimit},
+    signal::{Signal, raise},
+};
 use tokio::sync::oneshot;
 
 /// Does what `what` says; what it answers, if it comes to that.
@@ -17,6 +20,7 @@ use tokio::sync::oneshot;
 /// | path | behaviour |
 /// |---|---|
 /// | `/worst/pid` | answers the number of the process |
+/// | `/worst/files` | answers how many files it may open, and how many it may make that |
 /// | `/worst/exit/<n>` | ends the process with this status |
 /// | `/worst/abort` | says so on standard error, and aborts |
 /// | `/worst/fault` | sends SIGSEGV to itself |
@@ -30,6 +34,10 @@ pub(crate) async fn behave(call: Invocation, what: &str) -> Result<String, Handl
     let number = argument.parse::<u64>().unwrap_or(0);
     match what {
         "pid" => return Ok(std::process::id().to_string()),
+        "files" => {
+            let limits = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| format!("{soft} {hard}"));
+            return Ok(limits.unwrap_or_default());
+        }
         "exit" => end(i32::try_from(number).unwrap_or_default()),
         "abort" => {
             let _ = std::io::stderr().write_all(b"these are\nits last words\n");

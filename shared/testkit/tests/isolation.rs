@@ -318,6 +318,12 @@ fn workers_are_replaced_after_their_time_without_anybody_noticing() {
 }
 
 #[test]
+fn a_worker_may_open_as_many_files_as_it_is_allowed() {
+    let host = host().env("FUNC_WORKER_FILES", "64").start();
+    assert_eq!(host.client().get("/worst/files").text(), "64 64");
+}
+
+#[test]
 fn readiness_fails_while_no_worker_can_be_started() {
     let mount = Mount::new();
     let launch = host().env("MOD_NAME", "later-broken").env("MOD_ROOT_PATH", mount.path());

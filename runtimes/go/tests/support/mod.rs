@@ -11,7 +11,7 @@ use testkit::{Client, Finished, Launch, process::PATIENCE};
 
 /// The program.
 pub(crate) fn launch() -> Launch {
-    Launch::new(env!("CARGO_BIN_EXE_funchost-go"))
+    Launch::new(env!("CARGO_BIN_EXE_funchost-go")).in_threads()
 }
 
 /// The server, about to be started on a mount whose function has been built.

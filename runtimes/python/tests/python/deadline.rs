@@ -9,6 +9,9 @@ use crate::support::{Function, at_once};
 /// The answer has to be there this much after the deadline of a second at the latest.
 const LATEST: Duration = Duration::from_millis(1200);
 
+/// What becomes of a call that takes its time to stop: with workers it would cost its process.
+const HERE: (&str, &str) = ("FUNC_ISOLATION", "thread");
+
 // CPython 3.11 and 3.12 forget the `finally` and `except` around a loop that is the first thing in its `try` block when
 // an exception comes from outside; so something stands before the loops here.
 const SPINS: &str = "
@@ -44,7 +47,7 @@ def handler(event, context):
 
 #[test]
 fn a_function_that_spins_is_answered_in_time_and_stopped_while_others_go_on() {
-    let function = Function::serve_with(SPINS, &[("FUNC_TIMEOUT", "1"), ("FUNC_THREADS", "8")]);
+    let function = Function::serve_with(SPINS, &[HERE, ("FUNC_TIMEOUT", "1"), ("FUNC_THREADS", "8")]);
     let paths = ["/pass", "/spin", "/except", "/swallow"];
     let mut hello = Vec::new();
     std::thread::scope(|scope| {
@@ -113,7 +116,7 @@ fn a_function_blocked_in_c_keeps_only_its_own_thread() {
          def handler(event, context):\n\
          \x20   if event['extensions']['request'].path == '/block': time.sleep(3.5)\n\
          \x20   return 'hello'\n",
-        &[("FUNC_TIMEOUT", "0.5"), ("FUNC_THREADS", "4"), ("FUNC_STUCK_LIMIT", "2")],
+        &[HERE, ("FUNC_TIMEOUT", "0.5"), ("FUNC_THREADS", "4"), ("FUNC_STUCK_LIMIT", "2")],
     );
     let blocked = at_once(2, |_| function.get("/block"));
     assert!(blocked.iter().all(|answer| answer.status == 408));
@@ -147,7 +150,7 @@ fn async_functions_are_cancelled_and_spinning_ones_interrupted() {
          \x20   except BaseException as error:\n\
          \x20       log.append(f'{path} {type(error).__name__}')\n\
          \x20       raise\n",
-        &[("FUNC_TIMEOUT", "1")],
+        &[HERE, ("FUNC_TIMEOUT", "1")],
     );
     for answer in at_once(2, |n| function.get(["/sleep", "/stubborn"][n])) {
         assert_eq!(answer.status, 408);

@@ -6,7 +6,7 @@ use testkit::{Answer, Client, HostProcess, Launch, Mount};
 
 /// The program under test.
 pub(crate) fn program() -> Launch {
-    Launch::new(env!("CARGO_BIN_EXE_funchost-python")).inherit("FUNC_PYTHON")
+    Launch::new(env!("CARGO_BIN_EXE_funchost-python")).inherit("FUNC_PYTHON").in_threads()
 }
 
 /// A running function. Ends with the test.

@@ -60,9 +60,9 @@ table! {
         "the same limit in bytes; it wins over REQ_MB_LIMIT when set";
     FUNC_CONCURRENCY: count(1, 1_000_000, "calls"), Origin::Funchost, { default: Some("1000") },
         "how many calls run at once; a runtime with fewer threads than this runs no more than it has threads";
-    FUNC_ISOLATION: Kind::Choice(&["thread", "process"]), Origin::Funchost, { default: Some("thread") },
+    FUNC_ISOLATION: Kind::Choice(&["thread", "process"]), Origin::Funchost, {},
         "where the function runs: in threads of the server's own process, or in worker processes that it can ruin \
-         without ruining the server";
+         without ruining the server. When not set, `process` for Python and Go";
     FUNC_WORKERS: count(1, 256, "workers"), Origin::Funchost, {},
         "how many worker processes there are with FUNC_ISOLATION=process; in Node.js, how many isolates without it. As \
          many as the CPUs that the quota allows when not set";

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How long after its deadline a call may go on: the time that a soft stop needs.
-pub(super) const GRACE: Duration = Duration::from_millis(300);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// Where a call's answer is waited for.
 type Answer = oneshot::Sender<Result<Reply, HandlerError>>;

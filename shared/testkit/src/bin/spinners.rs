@@ -24,12 +24,13 @@ fn main() {
     let mixed = run(&client, path, Some(spinning), seconds * rate, rate);
     for (name, times) in [("healthy calls alone", &clean), ("with 10 % spinning", &mixed)] {
         let (median, tail) = (percentile(times, 50), percentile(times, 99));
-        println!("{name:20} {} calls, p50 {median:8.2} ms, p99 {tail:8.2} ms", times.len());
+        let failed = times.iter().filter(|time| **time == Duration::MAX).count();
+        println!("{name:20} {} calls, {failed} failed, p50 {median:8.2} ms, p99 {tail:8.2} ms", times.len());
     }
     println!("p99 ratio {:.2}", percentile(&mixed, 99) / percentile(&clean, 99));
 }
 
-/// Sends `count` calls and gives the times of the healthy ones, shortest first.
+/// Sends `count` calls and gives the times of the healthy ones, shortest first; one that failed has taken for ever.
 fn run(client: &Client, path: &str, spinning: Option<&str>, count: u32, rate: u32) -> Vec<Duration> {
     let start = Instant::now();
     let calls: Vec<_> = (0..count)
@@ -42,15 +43,12 @@ fn run(client: &Client, path: &str, spinning: Option<&str>, count: u32, rate: u3
             let (client, path) = (client.clone(), spins.unwrap_or(path).to_owned());
             let healthy = spins.is_none();
             thread::spawn(move || {
-                let answer = client.get(&path);
-                let expected = if healthy { 200 } else { 408 };
-                assert_eq!(answer.status, expected, "{path}");
-                healthy.then_some(answer.took)
+                let answer = client.try_get(&path).ok().filter(|answer| answer.status == 200);
+                healthy.then_some(answer.map_or(Duration::MAX, |answer| answer.took))
             })
         })
         .collect();
-    let mut times: Vec<_> =
-        calls.into_iter().filter_map(|call| call.join().expect("every call is answered")).collect();
+    let mut times: Vec<_> = calls.into_iter().filter_map(|call| call.join().ok().flatten()).collect();
     times.sort_unstable();
     times
 }

@@ -44,7 +44,7 @@ fn loading(variables: &[(&'static str, &'static str)]) -> TestHost {
     let mut all =
         BTreeMap::from([("MOD_NAME", "fake"), ("FUNC_HANDLER", "handler"), ("FUNC_ACCESS_LOG", "off")]);
     all.extend(variables.iter().copied());
-    let (config, _) = Config::read("fake", &all).unwrap();
+    let (config, _) = Config::read::<FakeEngine>(&all).unwrap();
     let app = Arc::new(App::new(config, Arc::new(Metrics::for_test()), Lifecycle::new()));
     TestHost { front: Arc::new(Front::new(app.clone())), app, engine: FakeEngine::default() }
 }
