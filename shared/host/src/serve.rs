@@ -115,7 +115,7 @@ fn load<E: Engine>(
 ) -> oneshot::Receiver<Loaded<E>> {
     let (done, loaded) = oneshot::channel();
     if config.workers > 0 {
-        let (workers, limits) = (config.workers, Limits::new(&settings));
+        let (workers, limits) = (config.workers, Limits::new(&settings, &config.share));
         tokio::spawn(async move {
             let loaded = match Pool::start(workers, limits, log, metrics).await {
                 Ok(pool) => Ok(Isolated::Process(pool)),

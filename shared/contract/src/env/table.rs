@@ -53,7 +53,7 @@ table! {
         "what the function is told its runtime is called, as in python3.13";
     FUNC_MEMORY_LIMIT: Kind::Quantity, Origin::Kubeless, {},
         "what the function is told its memory limit is; 0 means none. With FUNC_ISOLATION=process the worker that has \
-         most is ended when all of them together have more";
+         most is ended when they and the server together come near it, or near the container's own limit";
     REQ_MB_LIMIT: Kind::Mebibytes { max: 4096.0 }, Origin::KubelessRuntime("Node.js"), { default: Some("1") },
         "the largest request body, inflated if it was compressed; one byte more is answered 413";
     FUNC_MEMFILE_MAX: count(1, 4_294_967_296, "bytes"), Origin::KubelessRuntime("Python"), {},

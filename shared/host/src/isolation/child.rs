@@ -49,7 +49,7 @@ pub(crate) fn run<E: Engine>(signals: Signals, host: Option<&OsStr>) -> Exit {
     };
     // The host has read the same variables and found no mistake.
     let Ok((config, settings)) = Config::read::<E>(&Environment) else { return Exit::Usage };
-    let limits = Limits::new(&settings);
+    let limits = Limits::new(&settings, &config.share);
     if let Err(error) = ffi::let_faults_kill().and_then(|()| Ok(limits.impose()?)) {
         return fatal::exit(
             E::NAME,

@@ -14,7 +14,7 @@ use super::{
     frame::{Fields, Frame, Kind, Malformed},
     link::{self, Link},
     member::Member,
-    output::{Tail, relay},
+    output::{Flood, Tail, relay},
     pool::{About, Pool, lock},
     process::{Exited, Started},
     words::read_gauges,
@@ -94,7 +94,9 @@ impl Pool {
             async move {
                 socket?;
                 let socket = tokio::net::UnixStream::from_std(started.link)?;
-                link::run(member.link.clone(), socket, |frame| pool.take(&member, &ready, frame)).await
+                let mut flood = Flood::new(Instant::now());
+                let take = |frame| pool.take(&member, &ready, &mut flood, frame);
+                link::run(member.link.clone(), socket, take).await
             }
         });
         let mut alive = true;
@@ -163,12 +165,24 @@ impl Pool {
     }
 
     /// A worker says something.
-    fn take(&self, member: &Member, ready: &Ready, mut frame: Frame) -> Result<(), Malformed> {
+    fn take(
+        &self,
+        member: &Member,
+        ready: &Ready,
+        flood: &mut Flood,
+        mut frame: Frame,
+    ) -> Result<(), Malformed> {
         let payload = &mut frame.payload;
         match frame.kind {
             Kind::Lines => {
                 let stream = if payload.u8()? == 0 { OutputStream::Stdout } else { OutputStream::Stderr };
-                self.log.relay(stream, &payload.rest());
+                let lines = payload.rest();
+                if flood.admits(lines.len(), Instant::now()) {
+                    self.log.relay(stream, &lines);
+                } else {
+                    let lost = lines.iter().filter(|byte| **byte == b'\n').count();
+                    self.metrics.worker_lines_dropped.inc_by(lost as u64);
+                }
             }
             Kind::Gauges => member.told_gauges(read_gauges(payload)?),
             Kind::Stray => self.metrics.stray_failures.inc(),

@@ -2,7 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use contract::env::{self, Settings};
+use contract::{
+    Share,
+    env::{self, Settings},
+};
 use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
     time::ClockId,
@@ -12,7 +15,7 @@ use nix::{
 /// The limits that were set; `None` is no limit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
-    /// Bytes, of all workers together.
+    /// Bytes, of the host and all workers together.
     pub(super) memory: Option<u64>,
     /// Processor time of a call.
     pub(super) cpu: Option<Duration>,
@@ -31,9 +34,10 @@ pub(super) struct Renewal {
 }
 
 impl Limits {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    /// `share` is what the container allows.
+    pub(crate) fn new(settings: &Settings, share: &Share) -> Self {
         Self {
-            memory: settings.bytes(&env::FUNC_MEMORY_LIMIT),
+            memory: share.memory,
             cpu: settings.time(&env::FUNC_CPU_TIMEOUT),
             renewal: Renewal {
                 calls: settings.number(&env::FUNC_WORKER_MAX_CALLS),

@@ -164,7 +164,6 @@ impl Member {
     }
 
     /// The worker says something about a call.
-    /// The worker says something about a call.
     pub(super) fn take(&self, frame: Frame) -> Result<(), Malformed> {
         let mut after = self.calls().take(frame, &self.link)?;
         self.forget(after.over.take());

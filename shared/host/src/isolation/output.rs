@@ -79,18 +79,19 @@ pub(super) async fn relay(
     Ok(())
 }
 
-/// A bucket that fills with the time and empties with the bytes.
-struct Flood {
+/// What a worker may write: a bucket that fills with the time and empties with the bytes.
+pub(super) struct Flood {
     room: f64,
     since: Instant,
 }
 
 impl Flood {
-    fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { room: FLOOD, since: now }
     }
 
-    fn admits(&mut self, bytes: usize, now: Instant) -> bool {
+    /// Whether so many bytes fit.
+    pub(super) fn admits(&mut self, bytes: usize, now: Instant) -> bool {
         let passed: Duration = now.saturating_duration_since(self.since);
         self.room = (self.room + passed.as_secs_f64() * FLOOD).min(FLOOD);
         self.since = now;

@@ -43,7 +43,7 @@ pub(super) struct Calls<E> {
 /// A call that the host may still say something about.
 enum Known {
     /// Its body is on its way.
-    Arriving(Box<CallHead>, Assembly),
+    Arriving(Box<CallHead>, Assembly, Option<CancelReason>),
     Running(Running),
 }
 
@@ -141,11 +141,7 @@ impl<E: Engine> Calls<E> {
         match kind {
             Kind::Call => self.begin(*call, payload),
             Kind::Cancel => {
-                let reason = read_reason(payload)?;
-                self.with(*call, |running| running.canceller.fire(reason));
-                if reason == CancelReason::Deadline {
-                    self.ask_where(*call);
-                }
+                self.cancel(*call, read_reason(payload)?);
                 Ok(())
             }
             Kind::Piece => self.piece(*call, payload.rest()),
@@ -168,6 +164,17 @@ impl<E: Engine> Calls<E> {
                 Ok(())
             }
             _ => Err(Malformed),
+        }
+    }
+
+    fn cancel(&self, call: u32, reason: CancelReason) {
+        if let Some(Known::Arriving(.., cancelled)) = self.known().get_mut(&call) {
+            *cancelled = Some(reason);
+            return;
+        }
+        self.with(call, |running| running.canceller.fire(reason));
+        if reason == CancelReason::Deadline {
+            self.ask_where(call);
         }
     }
 
@@ -206,7 +213,7 @@ impl<E: Engine> Calls<E> {
             Placed::Nowhere => self.run(call, head, Body::Empty, None),
             Placed::Here => self.run(call, head, Body::from(payload.rest()), None),
             Placed::Whole(size) => {
-                let arriving = Known::Arriving(Box::new(head), Assembly::of(size));
+                let arriving = Known::Arriving(Box::new(head), Assembly::of(size), None);
                 self.known().insert(call, arriving);
             }
             Placed::Streamed => {
@@ -220,7 +227,7 @@ impl<E: Engine> Calls<E> {
 
     fn piece(self: &Arc<Self>, call: u32, piece: Bytes) -> Result<(), Malformed> {
         let mut known = self.known();
-        let Some(Known::Arriving(_, assembly)) = known.get_mut(&call) else {
+        let Some(Known::Arriving(_, assembly, _)) = known.get_mut(&call) else {
             drop(known);
             self.body(call, |body| body.piece(piece));
             return Ok(());
@@ -228,8 +235,9 @@ impl<E: Engine> Calls<E> {
         if let Some(body) = assembly.add(&piece)? {
             let arrived = known.remove(&call);
             drop(known);
-            if let Some(Known::Arriving(head, _)) = arrived {
+            if let Some(Known::Arriving(head, _, cancelled)) = arrived {
                 self.run(call, *head, Body::from(body), None);
+                cancelled.into_iter().for_each(|reason| self.cancel(call, reason));
             }
         }
         Ok(())

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::Pid;
+
 use super::{
     fate::{Fate, Leave},
     limits,
@@ -66,8 +68,10 @@ impl Pool {
             let grown = weights.iter().filter(|(bytes, _)| *bytes > most);
             grown.for_each(|(_, member)| member.has_to_leave(Leave::WhenReplaced));
         }
-        let all: u64 = weights.iter().map(|(bytes, _)| bytes).sum();
-        if self.limits.memory.is_some_and(|most| all > most)
+        let all =
+            weights.iter().map(|(bytes, _)| bytes).sum::<u64>() + limits::memory(Pid::this()).unwrap_or(0);
+        // Before the kernel does it, which would choose for itself; it also counts what is not anybody's own.
+        if self.limits.memory.is_some_and(|most| all > most - most / 20)
             && let Some((_, member)) = weights.iter().max_by_key(|(bytes, _)| bytes)
         {
             member.kill(Fate::Memory);
