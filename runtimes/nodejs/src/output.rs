@@ -8,11 +8,14 @@ use contract::{CallIds, Output, OutputLine, OutputStream};
 /// one.
 const LONGEST: usize = 64 << 10;
 
+/// The number of a call, if it is known, and whether it is standard error.
+type Source = (Option<u32>, bool);
+
 /// The way from one isolate to the log.
 pub(crate) struct Printer {
     output: Arc<dyn Output>,
-    /// What has been written without a newline so far, by call and stream.
-    begun: RefCell<HashMap<(Option<u32>, bool), Vec<u8>>>,
+    /// What has been written without a newline so far.
+    begun: RefCell<HashMap<Source, Vec<u8>>>,
 }
 
 impl Printer {

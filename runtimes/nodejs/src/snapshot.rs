@@ -42,6 +42,9 @@ const HEADER: &str = concat!("funchost-nodejs snapshot of build ", env!("FUNCHOS
 /// Name and text of scripts that have not run when the snapshot was made.
 pub(crate) type Sources = &'static [(&'static str, &'static str)];
 
+/// Name of a script and what V8 has made of it.
+type CompiledScripts = &'static [(&'static str, &'static [u8])];
+
 /// A snapshot in memory, for as long as the process lives: V8 and the scripts' strings refer to it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -52,7 +55,7 @@ pub(crate) struct Snapshot {
     /// ES modules.
     pub(crate) modules: Sources,
     /// What V8 has made of some of both.
-    compiled: &'static [(&'static str, &'static [u8])],
+    compiled: CompiledScripts,
 }
 
 /// Why there is no snapshot to start from.
@@ -237,7 +240,7 @@ impl Reader {
         Some(sources?.leak())
     }
 
-    fn compiled(&mut self) -> Option<&'static [(&'static str, &'static [u8])]> {
+    fn compiled(&mut self) -> Option<CompiledScripts> {
         let compiled: Option<Vec<_>> =
             (0..self.number()?).map(|_| Some((self.text()?, self.bytes()?))).collect();
         Some(compiled?.leak())
