@@ -4,7 +4,7 @@
 //! the listening socket, the rules of HTTP, limits, the deadline, metrics, logs, and the way the process starts and
 //! ends. The crate names no language: it knows engines only through [`contract::Engine`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod call;
 mod cgroup;
