@@ -135,7 +135,7 @@ async fn a_broken_chunk_is_refused_and_closes_the_connection() {
     let mut client = host.connect();
     client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc").await;
     let refused = client.answer("POST").await;
-    let reason = "the request body cannot be read: Invalid chunk size line: Invalid Size\n";
+    let reason = "the request body cannot be read: Invalid chunk size line: missing size digit\n";
     assert_eq!((refused.status, refused.body.as_str()), (400, reason));
     assert!(client.is_closed().await);
     assert_eq!(host.engine.seen(), []);
