@@ -99,6 +99,7 @@ pub(super) async fn serve<E: Engine>(
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(Closed::Broken));
             }
+            wire.goes_on();
             if next_phase.as_mut().poll(cx).is_ready() {
                 if closing.is_some() {
                     return Poll::Ready(Ok(()));

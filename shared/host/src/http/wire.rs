@@ -137,6 +137,14 @@ impl Wire {
         self.unread.store(true, Relaxed);
     }
 
+    /// The connection waits. If it has answered everything, and not for its client to take the answer, it waits for
+    /// another request: what was left unread has been read away, or the connection would be closing.
+    pub(super) fn goes_on(&self) {
+        if self.unread.load(Relaxed) && self.is_quiet() && self.blocked_since.load(Relaxed) == NEVER {
+            self.unread.store(false, Relaxed);
+        }
+    }
+
     /// Nothing more will come from the connection, whatever its parser is in the middle of.
     pub(super) fn end(&self) {
         self.over.store(true, Release);

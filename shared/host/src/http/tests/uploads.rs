@@ -294,6 +294,17 @@ async fn an_answer_need_not_wait_for_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_was_not_read_does_not_delay_the_end_of_an_idle_connection() {
+    let host = streaming(&[]);
+    let mut client = host.connect();
+    assert_eq!(client.post("/", "", "a small body").await.body, "hello");
+    let before = Instant::now();
+    host.app.lifecycle.advance(crate::lifecycle::Phase::Closing);
+    host.until_metric("funchost_connections", 0.0).await;
+    assert!(before.elapsed() < Duration::from_millis(500), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_asks_first_is_told_to_go_on_when_the_function_reads() {
     let host = streaming(&[]);
     let ask = |path: &str| {
