@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contract::{CallIds, CancelReason, DataKind, HandlerError, Invocation, Place, Reply};
+use contract::{CallIds, CancelReason, DataKind, HandlerError, Invocation, Place, Reply, cancel::Witness};
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::{batch::ANSWERS, pipe::Pipe, pool::Isolate};
@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) ids: CallIds,
     /// Why nobody waits for the answer any more, if so.
     stopped: OnceLock<CancelReason>,
+    /// Wants to know where its user code was then.
+    pub(crate) witness: Witness,
     state: Mutex<State>,
 }
 
@@ -79,6 +81,7 @@ impl Call {
             request: Request { method, uri, version, headers, body, remote, data_kind },
             ids,
             stopped: OnceLock::new(),
+            witness: cancel.witness(),
             state: Mutex::new(State {
                 stage: Stage::Waiting,
                 place: Some(place),

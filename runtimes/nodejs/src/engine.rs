@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
-    Body, CancelReason, Cancelled, Capability, Engine, HandlerError, HandlerSource, Invocation, LoadError,
+    Body, CancelReason, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError,
     Reply,
 };
 use deno_core::v8;
@@ -64,6 +64,10 @@ impl Engine for NodeEngine {
 
     fn runtime_version(&self) -> String {
         format!("Node.js API v{NODE_VERSION} (V8 {})", v8::VERSION_STRING)
+    }
+
+    async fn gauges(&self) -> Gauges {
+        Gauges { loop_lag: Some(self.shared.isolates.lag().await), ..Gauges::default() }
     }
 
     async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {

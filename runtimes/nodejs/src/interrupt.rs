@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use contract::{HandlerError, OutputStream};
+use contract::HandlerError;
 use deno_core::v8;
 
 use crate::state::State;
@@ -28,16 +28,11 @@ pub(crate) fn check(isolate: &mut v8::Isolate) {
     };
     let Some(running) = victim else { return };
     if let Some(stack) = stack(scope) {
-        let text = format!("the call was stopped ({}) in\n{stack}", reason(&running.call));
-        state.print(OutputStream::Stderr, text.as_bytes(), Some(&running));
+        running.call.witness.tell(stack, false);
     }
     state.finish(running.call.number, Err(HandlerError::Stopped));
     state.retire();
     scope.terminate_execution();
-}
-
-fn reason(call: &crate::call::Call) -> &'static str {
-    call.stopped().map_or("by itself", contract::CancelReason::label)
 }
 
 /// Where JavaScript is at this moment.

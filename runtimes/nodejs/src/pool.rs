@@ -2,17 +2,18 @@
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use contract::{HandlerSource, LoadError};
 use deno_core::{JsRuntime, v8::IsolateHandle};
-use futures_util::task::AtomicWaker;
+use futures_util::{future::join_all, task::AtomicWaker};
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     call::Call,
@@ -28,6 +29,8 @@ use crate::{
 const STACK: usize = 8 << 20;
 /// When no isolate has taken a call for this long though some wait, user code keeps all of them.
 const KEPT: Duration = Duration::from_millis(100);
+/// An isolate that has heard nothing for so long is not waited for by whoever asks for metrics.
+const DEAF: Duration = Duration::from_millis(200);
 /// Between two attempts to start an isolate in the place of another.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) source: HandlerSource,
     pub(crate) parts: Parts,
     pub(crate) queue: Queue,
+    pub(crate) isolates: Isolates,
     /// To the pool's thread.
     wishes: Mutex<Sender<Wish>>,
     /// It has been told that isolates are missing, and has not looked yet.
@@ -50,6 +54,37 @@ enum Wish {
     Another,
     /// All isolates are kept from taking calls.
     OneMore,
+}
+
+/// Those that are there, whatever they do.
+#[derive(Debug, Default)]
+pub(crate) struct Isolates(Mutex<Vec<Weak<Isolate>>>);
+
+impl Isolates {
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<Isolate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, isolate: &Arc<Isolate>) {
+        let mut all = self.all();
+        all.retain(|isolate| isolate.strong_count() > 0);
+        all.push(Arc::downgrade(isolate));
+    }
+
+    /// How long the slowest of those that take calls needs to hear something; it is not waited for longer than
+    /// [`DEAF`].
+    pub(crate) async fn lag(&self) -> Duration {
+        let asked = Instant::now();
+        let ask = |isolate: Arc<Isolate>| {
+            let (heard, hears) = oneshot::channel();
+            isolate.send(Message::Lag(heard));
+            hears
+        };
+        let there: Vec<_> = self.all().iter().filter_map(Weak::upgrade).collect();
+        let answers: Vec<_> = there.into_iter().filter(|isolate| !isolate.is_retired()).map(ask).collect();
+        let _ = timeout(DEAF, join_all(answers)).await;
+        asked.elapsed()
+    }
 }
 
 /// One isolate, as other threads know it.
@@ -69,6 +104,8 @@ pub(crate) enum Message {
     Stop(Arc<Call>),
     /// The client has taken enough of the body for more to be written.
     Room(Arc<Call>),
+    /// How long it takes until the isolate hears this is asked.
+    Lag(oneshot::Sender<()>),
 }
 
 impl Isolate {
@@ -158,6 +195,7 @@ pub(crate) fn start(
         source,
         parts,
         queue: Queue::default(),
+        isolates: Isolates::default(),
         wishes: Mutex::new(sender),
         asked: AtomicBool::new(false),
     });

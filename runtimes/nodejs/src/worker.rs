@@ -31,6 +31,9 @@ const BATCH_TIME: Duration = Duration::from_millis(1);
 /// When a batch has taken this long, its answers are not kept together any more: waking costs less than that.
 const ANSWERS_TIME: Duration = Duration::from_micros(100);
 
+/// Where a call is that lets others run.
+const WAITS: &str = "    waiting: no code of this call was running";
+
 /// Runs an isolate until it has retired and its last call is over. Says when it has loaded the function, or why not.
 pub(crate) fn run(shared: Arc<Shared>, loaded: &Sender<Result<(), LoadError>>) {
     let runtime = create_basic_runtime();
@@ -61,6 +64,7 @@ impl Worker {
         let mut js = isolate::new(parts, &loader, buffers.clone());
         let isolate = Arc::new(Isolate::default());
         isolate.has_started(js.js_runtime.v8_isolate().thread_safe_handle());
+        shared.isolates.add(&isolate);
         let context = js.js_runtime.main_context();
         let sdk = Sdk::new(&mut js)?;
         let printer = Printer::new(shared.source.output.clone());
@@ -133,7 +137,12 @@ impl Worker {
     fn hear(&mut self) {
         for message in self.state.isolate.receive() {
             match message {
-                Message::Stop(call) => self.state.finish(call.number, Err(HandlerError::Stopped)),
+                Message::Stop(call) => {
+                    // It lets the isolate hear of this, so it is not in the middle of anything.
+                    call.witness.tell(WAITS.to_owned(), false);
+                    self.state.finish(call.number, Err(HandlerError::Stopped));
+                }
+                Message::Lag(heard) => drop(heard.send(())),
                 Message::Room(call) => {
                     deno_core::scope!(scope, &mut self.js.js_runtime);
                     self.state.sdk.room(scope, call.number);

@@ -3,6 +3,7 @@
 mod deadline;
 mod errors;
 mod event;
+mod faults;
 mod examples;
 mod install;
 mod loading;
