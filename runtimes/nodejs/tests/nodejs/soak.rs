@@ -36,8 +36,12 @@ exports.handler = (event) => ways[event.extensions.request.path.slice(1)](event)
 #[test]
 #[ignore = "takes a minute"]
 fn a_minute_of_everything_leaves_nothing_behind() {
-    let variables =
-        [("FUNC_TIMEOUT", "1"), ("FUNC_WORKERS", "2"), ("FUNC_HEAP_LIMIT", "48Mi"), ("FUNC_ACCESS_LOG", "off")];
+    let variables = [
+        ("FUNC_TIMEOUT", "1"),
+        ("FUNC_WORKERS", "2"),
+        ("FUNC_HEAP_LIMIT", "48Mi"),
+        ("FUNC_ACCESS_LOG", "off"),
+    ];
     let function = Function::serve_with(CODE, &variables);
     let over = AtomicBool::new(false);
     let answered = AtomicUsize::new(0);
@@ -82,12 +86,18 @@ fn a_minute_of_everything_leaves_nothing_behind() {
             std::thread::park_timeout(Duration::from_secs(5));
         }
     });
-    println!("{} calls, resident {:?} MiB", answered.into_inner(), sizes.iter().map(|size| size >> 20).collect::<Vec<_>>());
+    println!(
+        "{} calls, resident {:?} MiB",
+        answered.into_inner(),
+        sizes.iter().map(|size| size >> 20).collect::<Vec<_>>()
+    );
     let half = sizes.len() / 2;
     let (early, late) = (sizes[1..half].iter().max(), sizes[half..].iter().max());
     assert!(late < early.map(|size| size * 3 / 2).as_ref(), "{sizes:?}");
     let deadline = Instant::now() + Duration::from_secs(10);
-    let calm = |text: &str| text.contains("\nfunchost_calls_stuck 0\n") && text.contains("\nfunchost_calls_in_flight 0\n");
+    let calm = |text: &str| {
+        text.contains("\nfunchost_calls_stuck 0\n") && text.contains("\nfunchost_calls_in_flight 0\n")
+    };
     while !calm(&function.get("/metrics").text()) {
         assert!(Instant::now() < deadline, "{}", function.get("/metrics").text());
     }
