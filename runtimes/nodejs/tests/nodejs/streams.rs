@@ -170,11 +170,12 @@ fn a_stream_ends_at_the_deadline() {
                  }}\n\
                  exports.handler = async (event) => {{ {way} }}\n"
             ),
-            &[("FUNC_TIMEOUT", "0.5")],
+            &[("FUNC_TIMEOUT", "2")],
         );
         let mut answer = function.request(Method::GET, "/").open();
+        assert_eq!(answer.status, 200, "{way}");
         assert!(answer.rest().is_err(), "{way}: a cut stream must not look complete");
-        assert!(answer.took() < Duration::from_millis(1200), "{way}: {:?}", answer.took());
+        assert!(answer.took() < Duration::from_millis(3500), "{way}: {:?}", answer.took());
         function.host.wait_for_line("closed");
     }
 }
