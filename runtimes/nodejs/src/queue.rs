@@ -47,33 +47,38 @@ impl Queue {
         }
     }
 
-    /// The next call for this isolate. When there is none it counts as idle from now on. One that takes a call and
-    /// leaves others behind wakes an idle one for them.
-    pub(crate) fn take(&self, isolate: &Arc<Isolate>) -> Option<Arc<Call>> {
+    /// The next call for an isolate. One that leaves others behind wakes an idle one for them.
+    pub(crate) fn take(&self) -> Option<Arc<Call>> {
         let mut state = self.state();
-        // Looked at behind the lock: one that has left must not be counted as idle again.
-        if isolate.is_retired() {
-            return None;
-        }
-        let call = state.calls.pop_front();
-        let is_idle = state.idle.iter().position(|idle| Arc::ptr_eq(idle, isolate));
-        match (&call, is_idle) {
-            (None, None) => state.idle.push(isolate.clone()),
-            (Some(_), Some(index)) => {
-                state.idle.swap_remove(index);
-            }
-            _ => {}
-        }
-        let more = call.is_some() && !state.calls.is_empty();
-        if more {
+        let call = state.calls.pop_front()?;
+        let mut next = None;
+        if !state.calls.is_empty() {
             state.moved = Some(Instant::now());
+            next = state.idle.pop();
         }
-        let next = if more { state.idle.pop() } else { None };
         drop(state);
         if let Some(next) = next {
             next.wake();
         }
-        call
+        Some(call)
+    }
+
+    /// The isolate is about to run whatever there is to run, and cannot be counted on for calls.
+    pub(crate) fn is_busy(&self, isolate: &Arc<Isolate>) {
+        self.state().idle.retain(|idle| !Arc::ptr_eq(idle, isolate));
+    }
+
+    /// The isolate has nothing to do, and will be woken for the next call. `false` when there is one now.
+    pub(crate) fn is_idle(&self, isolate: &Arc<Isolate>) -> bool {
+        let mut state = self.state();
+        // Looked at behind the lock: one that has left must not be counted on again.
+        if isolate.is_retired() {
+            return true;
+        }
+        if state.calls.is_empty() {
+            state.idle.push(isolate.clone());
+        }
+        state.calls.is_empty()
     }
 
     /// For how long no isolate has taken any of the calls that wait.
@@ -83,9 +88,9 @@ impl Queue {
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// This isolate takes no calls any more. Those that wait are for others.
+    /// The isolate takes no calls any more. Those that wait are for others.
     pub(crate) fn leave(&self, isolate: &Arc<Isolate>) {
-        self.state().idle.retain(|idle| !Arc::ptr_eq(idle, isolate));
+        self.is_busy(isolate);
         self.wake();
     }
 }
@@ -97,35 +102,45 @@ mod tests {
 
     #[test]
     fn calls_are_taken_in_the_order_they_came() {
-        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        let queue = Queue::default();
         let calls = [call(), call()];
         calls.iter().for_each(|call| queue.add(call.clone()));
         for call in &calls {
-            assert!(Arc::ptr_eq(&queue.take(&isolate).unwrap(), call));
+            assert!(Arc::ptr_eq(&queue.take().unwrap(), call));
         }
-        assert!(queue.take(&isolate).is_none());
+        assert!(queue.take().is_none());
     }
 
     #[test]
-    fn an_isolate_is_idle_once_until_it_takes_a_call() {
+    fn an_isolate_is_counted_on_only_while_it_has_nothing_to_do() {
         let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
         let idle = || queue.state().idle.len();
-        assert!(queue.take(&isolate).is_none() && queue.take(&isolate).is_none());
+        assert!(queue.is_idle(&isolate));
         assert_eq!(idle(), 1);
+        queue.is_busy(&isolate);
+        assert_eq!(idle(), 0, "a timer of its own may keep it for long");
         queue.add(call());
-        assert!(queue.take(&isolate).is_some());
-        assert_eq!(idle(), 0, "it need not be woken for the next one");
+        assert!(!queue.is_idle(&isolate), "there is a call for it");
+        assert_eq!(idle(), 0);
+    }
+
+    #[test]
+    fn whoever_takes_a_call_wakes_another_isolate_for_the_next() {
+        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        assert!(queue.is_idle(&isolate));
+        queue.add(call());
+        queue.add(call());
+        assert!(queue.take().is_some());
+        assert!(queue.state().idle.is_empty());
     }
 
     #[test]
     fn an_isolate_that_has_retired_is_not_counted_on() {
         let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
-        assert!(queue.take(&isolate).is_none());
+        assert!(queue.is_idle(&isolate));
         isolate.retire();
         queue.leave(&isolate);
-        queue.add(call());
-        assert!(queue.take(&isolate).is_none(), "the call is for another one");
+        assert!(queue.is_idle(&isolate));
         assert!(queue.state().idle.is_empty());
-        assert!(queue.take(&Arc::new(Isolate::default())).is_some());
     }
 }

@@ -89,36 +89,40 @@ impl Worker {
 
     /// What there is to do now. Ready when there will be nothing to do any more.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.state.isolate.is_run_by(cx);
+        let state = self.state.clone();
+        state.isolate.is_run_by(cx);
+        state.shared.queue.is_busy(&state.isolate);
         self.hear();
-        let all = self.begin_calls();
+        self.begin_calls();
         // An error that nobody caught comes to the SDK's handlers, and is the call's to which it belongs. What is left
         // for this result is that JavaScript was stopped.
         if let Poll::Ready(Err(error)) =
             self.js.js_runtime.poll_event_loop(cx, PollEventLoopOptions::default())
         {
-            self.state.lost(&error.to_string());
+            state.lost(&error.to_string());
         }
         self.settle();
         ANSWERS.flush();
-        if !all {
+        if state.isolate.is_retired() && state.running.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        if !state.shared.queue.is_idle(&state.isolate) {
             cx.waker().wake_by_ref();
         }
-        let ended = self.state.isolate.is_retired() && self.state.running.borrow().is_empty();
-        if ended { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Pending
     }
 
-    /// Takes calls as long as there are some. `false` when there are more.
-    fn begin_calls(&mut self) -> bool {
+    /// Takes calls, for a while.
+    fn begin_calls(&mut self) {
         let state = &self.state;
         let started = Instant::now();
         state.turn.set(started);
         deno_core::scope!(scope, &mut self.js.js_runtime);
         for _ in 0..BATCH {
             if state.isolate.is_retired() {
-                return true;
+                return;
             }
-            let Some(call) = state.shared.queue.take(&state.isolate) else { return true };
+            let Some(call) = state.shared.queue.take() else { return };
             if call.taken_by(&state.isolate) {
                 state.begin(scope, call);
             }
@@ -127,10 +131,9 @@ impl Worker {
                 ANSWERS.flush();
             }
             if taken > BATCH_TIME {
-                break;
+                return;
             }
         }
-        false
     }
 
     /// What the server says about calls.
