@@ -10,7 +10,7 @@ use contract::{CancelReason, Context, HandlerError, LoadError};
 use deno_core::{JsRuntime, ModuleSpecifier, error::CoreError, v8};
 use deno_runtime::worker::MainWorker;
 
-use crate::{convert::Arguments, error, loader::Loader, state::State};
+use crate::{convert::Arguments, error, loader::Loader, pool::Start, state::State};
 
 /// What `sdk/main.js` leaves in the global object for us to take.
 const ENTRY: &str = "__funchost";
@@ -175,8 +175,9 @@ pub(crate) async fn function(
     js: &mut MainWorker,
     state: &Rc<State>,
     loader: &Loader,
+    start: Start,
 ) -> Result<(), LoadError> {
-    let loaded = load(js, state, loader).await;
+    let loaded = load(js, state, loader, start).await;
     match loaded {
         Err(LoadError::Failed { message, .. }) if state.full.get() => {
             Err(LoadError::Failed { message, stack: state.heap_is_full().to_string() })
@@ -185,7 +186,12 @@ pub(crate) async fn function(
     }
 }
 
-async fn load(js: &mut MainWorker, state: &Rc<State>, loader: &Loader) -> Result<(), LoadError> {
+async fn load(
+    js: &mut MainWorker,
+    state: &Rc<State>,
+    loader: &Loader,
+    start: Start,
+) -> Result<(), LoadError> {
     let source = state.source();
     {
         deno_core::scope!(scope, &mut js.js_runtime);
@@ -207,7 +213,7 @@ async fn load(js: &mut MainWorker, state: &Rc<State>, loader: &Loader) -> Result
     deno_core::scope!(scope, &mut js.js_runtime);
     choose(scope, &state.sdk, &exports, &file, &source.function)?;
     // A function that mentions them will want its request and response: the first one should not wait for Express.
-    if fs::read_to_string(&file).is_ok_and(|text| text.contains("extensions")) {
+    if start == Start::Thorough && fs::read_to_string(&file).is_ok_and(|text| text.contains("extensions")) {
         state.sdk.warm(scope).map_err(|error| broken("the SDK of the host", error))?;
     }
     Ok(())

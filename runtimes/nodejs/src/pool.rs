@@ -108,6 +108,15 @@ pub(crate) enum Message {
     Lag(oneshot::Sender<()>),
 }
 
+/// How an isolate is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With all that the function will need, before the host is ready.
+    Thorough,
+    /// Calls may be waiting for it.
+    Quick,
+}
+
 impl Isolate {
     pub(crate) fn wake(&self) {
         self.waker.wake();
@@ -213,14 +222,14 @@ pub(crate) fn start(
 
 fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Sender<Result<(), LoadError>>) {
     JsRuntime::init_platform(None);
-    let started = start_one(shared);
+    let started = start_one(shared, Start::Thorough);
     let goes_on = started.is_ok();
     let _ = first.send(started);
     if !goes_on {
         return;
     }
     for _ in 1..wanted {
-        insist(shared);
+        insist(shared, Start::Thorough);
     }
     let mut there = wanted;
     while let Ok(wish) = wishes.recv() {
@@ -234,7 +243,7 @@ fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Se
             Wish::OneMore => 2 * wanted,
         };
         if there < limit {
-            insist(shared);
+            insist(shared, Start::Quick);
             there += 1;
         }
         if wish == Wish::OneMore {
@@ -244,8 +253,8 @@ fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Se
 }
 
 /// The function has been loaded before, so it can be loaded again, sooner or later.
-fn insist(shared: &Arc<Shared>) {
-    while let Err(error) = start_one(shared) {
+fn insist(shared: &Arc<Shared>, start: Start) {
+    while let Err(error) = start_one(shared, start) {
         let failure = crate::error::of_load(&error);
         shared.source.output.stray_failure(&failure, None);
         thread::park_timeout(AGAIN);
@@ -253,11 +262,11 @@ fn insist(shared: &Arc<Shared>) {
 }
 
 /// Starts an isolate and waits until it has loaded the function.
-fn start_one(shared: &Arc<Shared>) -> Result<(), LoadError> {
+fn start_one(shared: &Arc<Shared>, start: Start) -> Result<(), LoadError> {
     let (loaded, result) = channel();
     spawn("funchost-js", STACK, {
         let shared = shared.clone();
-        move || worker::run(shared, &loaded)
+        move || worker::run(shared, start, &loaded)
     })?;
     result.recv().unwrap_or_else(|_| {
         Err(LoadError::Runtime("the thread that loads the function has panicked".to_owned()))

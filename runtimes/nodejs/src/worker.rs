@@ -20,7 +20,7 @@ use crate::{
     load::{self, Sdk},
     loader::Loader,
     output::Printer,
-    pool::{Isolate, Message, Shared},
+    pool::{Isolate, Message, Shared, Start},
     state::State,
 };
 
@@ -35,10 +35,10 @@ const ANSWERS_TIME: Duration = Duration::from_micros(100);
 const WAITS: &str = "    waiting: no code of this call was running";
 
 /// Runs an isolate until it has retired and its last call is over. Says when it has loaded the function, or why not.
-pub(crate) fn run(shared: Arc<Shared>, loaded: &Sender<Result<(), LoadError>>) {
+pub(crate) fn run(shared: Arc<Shared>, start: Start, loaded: &Sender<Result<(), LoadError>>) {
     let runtime = create_basic_runtime();
     runtime.block_on(async {
-        let mut worker = match Worker::new(shared).await {
+        let mut worker = match Worker::new(shared, start).await {
             Ok(worker) => worker,
             Err(error) => {
                 let _ = loaded.send(Err(error));
@@ -57,7 +57,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn new(shared: Arc<Shared>) -> Result<Self, LoadError> {
+    async fn new(shared: Arc<Shared>, start: Start) -> Result<Self, LoadError> {
         let parts = &shared.parts;
         let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
         let buffers = Buffers::new(parts.memory);
@@ -83,7 +83,7 @@ impl Worker {
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
-        load::function(&mut js, &state, &loader).await?;
+        load::function(&mut js, &state, &loader, start).await?;
         Ok(Self { js, state })
     }
 
