@@ -2,10 +2,14 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::limits::own_cpu;
+
+/// The process's time is not asked for again so soon while calls overlap: that takes a microsecond or more, and there
+/// are many calls. What it was meanwhile goes to those that run when it is asked for.
+const FRESH: Duration = Duration::from_micros(100);
 
 /// Shares the processor time of the process out among the calls that run: each time one begins or ends, what was taken
 /// since the last time is divided by their number. A call alone is charged exactly what it takes.
@@ -17,31 +21,39 @@ struct Shares {
     running: u32,
     /// The process's time when it was last looked at.
     seen: Duration,
+    /// When that was.
+    looked: Option<Instant>,
     /// What a call would have been charged that has run all the time.
     each: Duration,
 }
 
 impl Meter {
-    fn update(&self, change: impl FnOnce(&mut Shares)) -> Duration {
+    /// `exactly`: the process goes from rest to work, or back.
+    fn update(&self, exactly: u32, change: impl FnOnce(&mut Shares)) -> Duration {
         let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = own_cpu();
-        if shares.running > 0 {
-            let each = now.saturating_sub(shares.seen) / shares.running;
-            shares.each += each;
+        let looked = Instant::now();
+        let fresh = shares.looked.is_some_and(|last| looked - last < FRESH);
+        if shares.running == exactly || !fresh {
+            let now = own_cpu();
+            if shares.running > 0 {
+                let each = now.saturating_sub(shares.seen) / shares.running;
+                shares.each += each;
+            }
+            shares.seen = now;
+            shares.looked = Some(looked);
         }
-        shares.seen = now;
         change(&mut shares);
         shares.each
     }
 
     /// A call begins; what comes back is for its end.
     pub(super) fn begin(&self) -> Duration {
-        self.update(|shares| shares.running += 1)
+        self.update(0, |shares| shares.running += 1)
     }
 
     /// A call ends: the time that it is charged with.
     pub(super) fn end(&self, begun: Duration) -> Duration {
-        self.update(|shares| shares.running -= 1).saturating_sub(begun)
+        self.update(1, |shares| shares.running -= 1).saturating_sub(begun)
     }
 }
 
