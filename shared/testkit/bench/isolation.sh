@@ -64,7 +64,7 @@ for name; do
   host "$name" "$name-faults" "$([[ $name == go ]] && echo Handler || echo handler)"
   for mode in process thread; do
     spinning=$((port += 1))
-    SERVER_CPU=$(taskset -cp $$ | sed 's/.*: //') FUNC_PORT=$spinning FUNC_ISOLATION=$mode FUNC_TIMEOUT=0.2 \
+    SERVER_CPU=$(taskset -cp $$ | sed 's/.*: //') FUNC_PORT=$spinning FUNC_ISOLATION=$mode FUNC_TIMEOUT=0.5 \
       serve $spinning "$program"
     echo "$mode, every tenth call spins:"
     "$binaries/spinners" 127.0.0.1:$spinning /ok /spin 10 || true
