@@ -223,6 +223,8 @@ pub(crate) mod tests {
 
     struct Held(Arc<AtomicBool>);
 
+    impl contract::event::Hold for Held {}
+
     impl Drop for Held {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
