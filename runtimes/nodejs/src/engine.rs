@@ -52,13 +52,7 @@ impl Engine for NodeEngine {
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {
         let limits = Limits::new(&source.settings, &source.share);
-        let (snapshot, problem) = Snapshot::read();
-        if let Some(problem) = problem {
-            if !Snapshot::can_be_done_without() {
-                return Err(LoadError::Runtime(problem.to_string()));
-            }
-            tracing::warn!("{problem}: starting takes longer without it");
-        }
+        let snapshot = Snapshot::read().map_err(|problem| LoadError::Runtime(problem.to_string()))?;
         Ok(Self { shared: pool::start(source, limits, snapshot)? })
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
     let options = WorkerOptions {
         bootstrap: bootstrap(WorkerExecutionMode::None),
         extensions: vec![ops::funchost::init()],
-        startup_snapshot: parts.snapshot.heap,
+        startup_snapshot: Some(parts.snapshot.heap),
         residual_lazy_js_sources: parts.snapshot.scripts,
         residual_lazy_esm_sources: parts.snapshot.modules,
         create_params: Some(limited(parts.memory, buffers)),
@@ -119,7 +119,7 @@ fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWeb
             ..bootstrap(WorkerExecutionMode::Worker)
         },
         extensions: vec![ops::funchost::init()],
-        startup_snapshot: parts.snapshot.heap,
+        startup_snapshot: Some(parts.snapshot.heap),
         residual_lazy_js_sources: parts.snapshot.scripts,
         residual_lazy_esm_sources: parts.snapshot.modules,
         unsafely_ignore_certificate_errors: None,

@@ -46,10 +46,10 @@ pub(crate) type Sources = &'static [(&'static str, &'static str)];
 type CompiledScripts = &'static [(&'static str, &'static [u8])];
 
 /// A snapshot in memory, for as long as the process lives: V8 and the scripts' strings refer to it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
-    /// V8's part; `None` means that everything runs anew.
-    pub(crate) heap: Option<&'static [u8]>,
+    /// V8's part.
+    pub(crate) heap: &'static [u8],
     /// Classic scripts.
     pub(crate) scripts: Sources,
     /// ES modules.
@@ -61,24 +61,17 @@ pub(crate) struct Snapshot {
 /// Why there is no snapshot to start from.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
-    #[error("cannot read the startup snapshot {path}: {error}")]
+    #[error("cannot read the startup snapshot {path}: {error}; `funchost-nodejs snapshot` makes it")]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("the startup snapshot {0} is of another build of funchost-nodejs")]
+    #[error("the startup snapshot {0} is of another build; `funchost-nodejs snapshot` replaces it")]
     Foreign(PathBuf),
 }
 
 impl Snapshot {
-    /// Reads the file beside the program; otherwise says why not.
-    pub(crate) fn read() -> (Self, Option<Problem>) {
-        match Self::read_file(&beside_the_program()) {
-            Ok(snapshot) => (snapshot, None),
-            Err(problem) => (Self::default(), Some(problem)),
-        }
-    }
-
-    /// Whether the scripts can be read from where they were when the program was built.
-    pub(crate) fn can_be_done_without() -> bool {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk").is_dir()
+    /// Reads the file beside the program. There is no doing without it: Deno's scripts are in it and nowhere else, and
+    /// `node:vm` ends the process of an isolate that does not come from one.
+    pub(crate) fn read() -> Result<Self, Problem> {
+        Self::read_file(&beside_the_program())
     }
 
     pub(crate) fn compiled(self) -> Compiled {
@@ -92,7 +85,7 @@ impl Snapshot {
         let mut reader = Reader(bytes.strip_prefix(HEADER.as_bytes()).ok_or_else(foreign)?);
         let snapshot = (|| {
             Some(Self {
-                heap: Some(reader.bytes()?),
+                heap: reader.bytes()?,
                 scripts: reader.sources()?,
                 modules: reader.sources()?,
                 compiled: reader.compiled()?,

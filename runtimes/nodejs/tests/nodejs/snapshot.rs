@@ -1,4 +1,4 @@
-//! The startup snapshot beside the program: it is made when asked for, and one that does not fit does no harm.
+//! The startup snapshot beside the program: it is made when asked for, and one that does not fit is refused.
 
 use std::{
     fs,
@@ -18,37 +18,44 @@ fn alone() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// What the host at `path` says when it serves a function, which has to work.
-fn said(path: &Path) -> String {
+/// Starts the program at `path` with a function.
+fn launch(path: &Path) -> (Mount, Launch) {
     let mount = Mount::with("function.js", "exports.handler = (event) => event.extensions.request.path");
-    let host = Launch::new(path).function(mount.path(), "function", "handler").start();
-    assert_eq!(host.client().get("/served").text(), "/served");
-    host.stop().stderr
+    let launch = Launch::new(path).function(mount.path(), "function", "handler");
+    (mount, launch)
+}
+
+fn serves(path: &Path) {
+    let (_mount, launch) = launch(path);
+    assert_eq!(launch.start().client().get("/served").text(), "/served");
+}
+
+/// The host does not start for this reason, and says what helps.
+fn refuses(path: &Path, reason: &str) {
+    let (_mount, launch) = launch(path);
+    let finished = launch.run();
+    assert_eq!(finished.code, Some(65), "{finished:?}");
+    assert!(finished.stderr.contains(reason), "{finished:?}");
+    assert!(finished.stderr.contains("`funchost-nodejs snapshot`"), "{finished:?}");
 }
 
 #[test]
 fn a_snapshot_is_made_once_and_used() {
     let (folder, path) = alone();
+    refuses(&path, "cannot read the startup snapshot");
     let made = folder.path().join("funchost-nodejs.snapshot");
     let finished = Launch::new(&path).arg("snapshot").run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let first = fs::metadata(&made).and_then(|file| file.modified()).expect("a snapshot");
     assert_eq!(Launch::new(&path).arg("snapshot").run().code, Some(0));
     assert_eq!(fs::metadata(&made).and_then(|file| file.modified()).expect("a snapshot"), first);
-    assert!(!said(&path).contains("snapshot"));
+    serves(&path);
     // Nothing is left behind that was needed on the way.
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
 }
 
 #[test]
-fn a_host_without_one_says_so_once_and_serves() {
-    let (_folder, path) = alone();
-    let log = said(&path);
-    assert_eq!(log.matches("cannot read the startup snapshot").count(), 1, "{log}");
-}
-
-#[test]
-fn one_that_is_not_of_this_build_is_not_used() {
+fn one_that_is_not_of_this_build_is_refused_and_replaced() {
     let (folder, path) = alone();
     let good = folder.path().join("good");
     assert_eq!(Launch::new(&path).arg("snapshot").arg(&good).run().code, Some(0));
@@ -56,12 +63,10 @@ fn one_that_is_not_of_this_build_is_not_used() {
     let foreign: Vec<u8> = good.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
     for bad in [b"not a snapshot".as_slice(), &good[..200], &good[..good.len() / 2], &foreign] {
         fs::write(folder.path().join("funchost-nodejs.snapshot"), bad).expect("a file");
-        let log = said(&path);
-        assert_eq!(log.matches("is of another build").count(), 1, "{} bytes: {log}", bad.len());
+        refuses(&path, "is of another build");
     }
-    // It is replaced when one is asked for.
     assert_eq!(Launch::new(&path).arg("snapshot").run().code, Some(0));
-    assert!(!said(&path).contains("snapshot"));
+    serves(&path);
 }
 
 #[test]
