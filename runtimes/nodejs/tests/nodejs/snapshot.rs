@@ -34,7 +34,7 @@ fn serves(path: &Path) {
 fn refuses(path: &Path, reason: &str) {
     let (_mount, launch) = launch(path);
     let finished = launch.run();
-    assert_eq!(finished.code, Some(65), "{finished:?}");
+    assert_eq!(finished.code, Some(69), "{finished:?}");
     assert!(finished.stderr.contains(reason), "{finished:?}");
     assert!(finished.stderr.contains("`funchost-nodejs snapshot`"), "{finished:?}");
 }
