@@ -148,7 +148,8 @@ impl Drop for Reader {
         state.reader = None;
         let Some(source) = state.source.take() else { return };
         state.unsent = source.unsent();
-        drop(state);
         self.wire.leave_unread();
+        // Before the server's end can be dropped: whoever finds this call over finds its body let go of.
+        drop(source);
     }
 }
