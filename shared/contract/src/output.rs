@@ -64,6 +64,12 @@ impl Lines {
         self.begun.extend_from_slice(bytes);
     }
 
+    /// Whether nothing waits for its newline.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.begun.is_empty()
+    }
+
     /// Hands over what has no newline, if there is anything: nothing follows.
     pub fn finish(&mut self, mut line: impl FnMut(&[u8])) {
         if !self.begun.is_empty() {
