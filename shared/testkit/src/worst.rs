@@ -103,6 +103,13 @@ pub(crate) fn load(module: &str, root: &std::path::Path) -> Result<(), LoadError
             message: "module \"later-broken\" failed".to_owned(),
             stack: "  at line 1".to_owned(),
         }),
+        "soon-dead" if root.join("dying").exists() => {
+            thread::spawn(|| {
+                pause(Duration::from_millis(50));
+                end(7)
+            });
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

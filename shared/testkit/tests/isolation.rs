@@ -345,6 +345,21 @@ fn readiness_fails_while_no_worker_can_be_started() {
 }
 
 #[test]
+fn workers_that_die_for_nothing_are_started_more_and_more_slowly() {
+    let mount = Mount::new();
+    let launch = host().env("MOD_NAME", "soon-dead").env("MOD_ROOT_PATH", mount.path());
+    let (mut host, client) = start(&launch);
+    let dying = mount.path().join("dying");
+    fs::write(&dying, "").unwrap();
+    host.children().into_iter().for_each(|worker| kill(worker, Signal::SIGKILL).unwrap());
+    for pause in ["0.1", "0.2", "0.4"] {
+        host.wait_for_line(&format!("ended before its first call; another one starts in {pause} s"));
+    }
+    fs::remove_file(dying).unwrap();
+    host.until("served again", || client.get("/").status == 200);
+}
+
+#[test]
 fn a_flood_of_output_is_cut_and_counted_and_holds_up_nobody() {
     let (mut host, client) = start(&host());
     let since = Instant::now();

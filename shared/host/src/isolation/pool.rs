@@ -27,7 +27,8 @@ const FINISHING: Duration = Duration::from_secs(3);
 /// How long the engines may take to say how they do.
 const GAUGES: Duration = Duration::from_millis(200);
 
-/// The first pause after a worker that died at its start; each one after that is twice as long, up to the last.
+/// The first pause after a worker that died at its start, or before its first call; each one after that is twice as
+/// long, up to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a worker says of itself when it is ready.
@@ -196,6 +197,7 @@ impl Pool {
     async fn keep(self: Arc<Self>, first: Option<Life>) {
         let mut finishing = self.finishing.subscribe();
         let mut next = first;
+        let mut pause = PAUSES.0;
         loop {
             let mut life = match next.take() {
                 Some(life) => life,
@@ -207,10 +209,23 @@ impl Pool {
             if !self.enlist(&life.member) {
                 return;
             }
-            tokio::select! {
-                _ = &mut life.over => continue,
+            let died = tokio::select! {
+                _ = &mut life.over => true,
                 _ = finishing.wait_for(|now| *now) => return,
-                successor = self.leaving(&life.member) => next = successor,
+                successor = self.leaving(&life.member) => {
+                    next = successor;
+                    false
+                }
+            };
+            if died {
+                if life.member.served() > 0 {
+                    pause = PAUSES.0;
+                } else {
+                    let seconds = pause.as_secs_f64();
+                    tracing::warn!("a worker ended before its first call; another one starts in {seconds} s");
+                    self.rest(&mut pause).await;
+                }
+                continue;
             }
             // Before the old one gets no more, so that no call waits.
             if next.as_ref().is_some_and(|next| !self.enlist(&next.member)) {
@@ -223,18 +238,23 @@ impl Pool {
 
     /// Starts a worker, if not now then later; `None` when the host ends.
     async fn start_in_the_end(self: &Arc<Self>) -> Option<Life> {
-        let mut finishing = self.finishing.subscribe();
         let mut pause = PAUSES.0;
         loop {
             let refusal = match self.start_member().await {
                 Ok(life) => return Some(life),
-                Err(_) if *finishing.borrow() => return None,
+                Err(_) if *self.finishing.borrow() => return None,
                 Err(refusal) => refusal,
             };
             tracing::error!("a worker did not start; trying again in {} s: {refusal}", pause.as_secs_f64());
-            let _ = tokio::time::timeout(pause, finishing.wait_for(|now| *now)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            self.rest(&mut pause).await;
         }
+    }
+
+    /// Waits for a pause, unless the host ends, and makes the next one longer.
+    async fn rest(&self, pause: &mut Duration) {
+        let mut finishing = self.finishing.subscribe();
+        let _ = tokio::time::timeout(*pause, finishing.wait_for(|now| *now)).await;
+        *pause = (*pause * 2).min(PAUSES.1);
     }
 
     /// Waits until a worker has to go. One that need not hurry waits until its successor, which comes back, is ready.
