@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
-    Body, CancelReason, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError,
-    Reply,
+    Body, CancelReason, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation,
+    LoadError, Reply,
 };
 use deno_core::v8;
 use deno_runtime::deno_node::NODE_VERSION;

@@ -29,8 +29,7 @@ impl Limits {
     pub(crate) fn new(settings: &Settings, share: &Share) -> Self {
         // Half of an isolate's part is for objects and half for ArrayBuffers.
         let part = |all: u64| all.saturating_sub(BESIDE) / share.isolates as u64 / 2;
-        let memory =
-            settings.bytes(&env::FUNC_HEAP_LIMIT).or(share.memory.map(part)).unwrap_or(UNLIMITED);
+        let memory = settings.bytes(&env::FUNC_HEAP_LIMIT).or(share.memory.map(part)).unwrap_or(UNLIMITED);
         Self { isolates: share.isolates, memory: memory.max(LEAST) as usize }
     }
 }

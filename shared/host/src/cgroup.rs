@@ -54,7 +54,11 @@ fn v2(folder: &Path) -> Share {
         let (quota, period) = text.split_once(' ')?;
         ratio(quota, period)
     });
-    Share { cpus: cpu, memory: text(&folder.join("memory.max")).and_then(|text| text.parse().ok()), ..Share::default() }
+    Share {
+        cpus: cpu,
+        memory: text(&folder.join("memory.max")).and_then(|text| text.parse().ok()),
+        ..Share::default()
+    }
 }
 
 fn v1_cpu(folder: &Path) -> Share {

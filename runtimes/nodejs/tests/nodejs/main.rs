@@ -3,8 +3,8 @@
 mod deadline;
 mod errors;
 mod event;
-mod faults;
 mod examples;
+mod faults;
 mod install;
 mod loading;
 mod many;

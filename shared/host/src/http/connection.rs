@@ -96,14 +96,10 @@ pub(super) async fn serve<E: Engine>(
     // The order matters for speed: while the connection makes progress, the others are only looked at.
     let ended = poll_fn(|cx| {
         loop {
-            let quiet = wire.is_quiet();
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(Closed::Broken));
             }
-            // In the turn in which it has answered, the parser need not have noticed that nobody reads the rest.
-            if quiet {
-                wire.goes_on();
-            }
+            wire.goes_on();
             if next_phase.as_mut().poll(cx).is_ready() {
                 if closing.is_some() {
                     return Poll::Ready(Ok(()));

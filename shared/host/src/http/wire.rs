@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -50,8 +50,8 @@ pub(super) struct Wire {
     had_request: AtomicBool,
     http2: AtomicBool,
     closing: AtomicBool,
-    /// A request's body has not been read to its end.
-    unread: AtomicBool,
+    /// A request's body has not been read to its end: in how many turns of the parser that will be forgotten.
+    unread: AtomicU8,
     /// The connection is about to be dropped.
     over: AtomicBool,
     idle_since: AtomicU64,
@@ -84,7 +84,7 @@ impl Wire {
             had_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            unread: AtomicBool::new(false),
+            unread: AtomicU8::new(0),
             over: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
@@ -100,7 +100,7 @@ impl Wire {
     pub(super) fn begin_request(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
         self.had_request.store(true, Relaxed);
-        self.unread.store(false, Relaxed);
+        self.unread.store(0, Relaxed);
         self.head_since.store(NEVER, Relaxed);
         Busy(self.clone())
     }
@@ -134,14 +134,16 @@ impl Wire {
 
     /// The answer that is being sent is to a request whose body nobody will read to its end.
     pub(super) fn leave_unread(&self) {
-        self.unread.store(true, Relaxed);
+        self.unread.store(2, Relaxed);
     }
 
     /// The connection waits. If it has answered everything, and not for its client to take the answer, it waits for
-    /// another request: what was left unread has been read away, or the connection would be closing.
+    /// another request: what was left unread has been read away, or the connection would be closing. But only in the
+    /// turn after the one in which it has answered does the parser notice that nobody reads the rest.
     pub(super) fn goes_on(&self) {
-        if self.unread.load(Relaxed) && self.is_quiet() && self.blocked_since.load(Relaxed) == NEVER {
-            self.unread.store(false, Relaxed);
+        let unread = self.unread.load(Relaxed);
+        if unread > 0 && self.is_quiet() && self.blocked_since.load(Relaxed) == NEVER {
+            self.unread.store(unread - 1, Relaxed);
         }
     }
 
@@ -210,7 +212,7 @@ impl Wire {
 
     /// Whether input may be left unread when the connection is closed.
     fn may_have_unread_input(&self) -> bool {
-        self.closing.load(Relaxed) || self.unread.load(Relaxed) || self.head_since.load(Relaxed) != NEVER
+        self.closing.load(Relaxed) || self.unread.load(Relaxed) > 0 || self.head_since.load(Relaxed) != NEVER
     }
 }
 
