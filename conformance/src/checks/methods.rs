@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
     should("methods.4/any-path", "Paths of any depth and spelling reach the function.", |t| {
         reaches(t, "GET", "/a/b/c.d")?;
         reaches(t, "GET", "/metrics/more")?;
-        reaches(t, "GET", "//double")
+        reaches(t, "GET", "/.hidden")
     }),
     should("methods.5/connect-is-405", "CONNECT is answered 405.", |t| {
         t.raw("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")?.status(405).map(drop)

@@ -93,7 +93,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "ID")]
     pub(super) skip: Vec<String>,
     /// How many instances are looked at at the same time
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) jobs: u16,
 
     /// Where the report goes, as JSON
