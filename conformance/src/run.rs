@@ -98,7 +98,10 @@ pub fn run(plan: &Plan<'_>, context: &Context<'_>, observer: &dyn Observer) -> V
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.max(1) {
             scope.spawn(|| {
-                while let Some(group) = locked(&waiting).pop() {
+                loop {
+                    // By itself, so that the lock is not held while the group runs.
+                    let next = locked(&waiting).pop();
+                    let Some(group) = next else { break };
                     let mut instance = None;
                     for place in group {
                         let result = one(plan.checks[place], context, &mut instance);

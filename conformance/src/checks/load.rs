@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::tools::{field, timed, told};
 use crate::check::{Check, must, should};
-use crate::http::Request;
+use crate::http::{Connection, Request};
 use crate::problem::{Problem, Seen, expect};
-use crate::trial::{Attempt, Ended, Trial};
+use crate::trial::{Attempt, Ended, PATIENCE, Trial, wait};
 
 pub(super) const CHECKS: &[Check] = &[
     must("load.1/function-is-called", "A request is answered by the function that MOD_NAME and FUNC_HANDLER name.", |t| {
@@ -14,8 +14,14 @@ pub(super) const CHECKS: &[Check] = &[
         exchange.expect(value["event"].is_object(), "what the function returns", format!("{value}"))
     }),
     should("load.2/port-is-listened-on", "The server listens on the port of FUNC_PORT.", |t| {
-        t.get("/healthz")?.status(200).map(drop)
-    }),
+        let Attempt::Started(instance) = t.start(&[])? else {
+            return Err(Problem::failed("a server that starts", "the build step refuses the function"));
+        };
+        let answer = || Connection::open(instance.address()).ok()?.exchange(&Request::get("/healthz")).ok();
+        let answered = wait(PATIENCE / 2, || answer().filter(|exchange| exchange.reply.status == 200));
+        expect(answered.is_some(), "an answer on the port of FUNC_PORT", instance.output().tail())
+    })
+    .starts(),
     should("load.3/siblings-are-found", "A module beside the function's own is found when it is loaded.", |t| {
         t.get("/")?.ok()?.body("the sibling says hello").map(drop)
     })
