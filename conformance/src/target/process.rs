@@ -1,11 +1,13 @@
 //! A program with a folder for its mount.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal as Number, killpg};
 use nix::unistd::Pid;
@@ -14,6 +16,10 @@ use tempfile::TempDir;
 use super::{Environment, Instance, Output, Signal, Target, port};
 use crate::claims::Description;
 use crate::result::TargetKind;
+use crate::trial::wait;
+
+/// How long a program may take to describe itself.
+const DESCRIBING: Duration = Duration::from_secs(20);
 
 /// A program that is started with `MOD_ROOT_PATH`, `MOD_NAME`, `FUNC_HANDLER` and `FUNC_PORT`.
 #[derive(Debug)]
@@ -39,17 +45,30 @@ impl Target for Process {
     }
 
     fn describe(&self) -> Result<Description, String> {
-        let output = Command::new(&self.program)
+        let broken = |problem: std::io::Error| format!("{} cannot be started: {problem}", self.program.display());
+        let mut said = tempfile::tempfile().map_err(broken)?;
+        let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .arg("--describe")
             .stdin(Stdio::null())
-            .output()
-            .map_err(|problem| format!("{} cannot be started: {problem}", self.program.display()))?;
+            .stdout(said.try_clone().map_err(broken)?)
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(broken)?;
+        let status = wait(DESCRIBING, || child.try_wait().ok().flatten());
+        if status.is_none() {
+            // A server that takes no notice of arguments would serve for ever.
+            let _ = killpg(Pid::from_raw(child.id().cast_signed()), Number::SIGKILL);
+            let _ = child.wait();
+        }
+        let mut text = String::new();
+        let read = said.rewind().and_then(|()| said.read_to_string(&mut text));
         // A program that does not know the argument claims nothing.
-        if !output.status.success() {
+        if read.is_err() || !status.is_some_and(|status| status.success()) || !text.trim_start().starts_with('{') {
             return Ok(Description::default());
         }
-        Description::from_json(&String::from_utf8_lossy(&output.stdout), &format!("{} --describe", self.program.display()))
+        Description::from_json(&text, &format!("{} --describe", self.program.display()))
     }
 
     fn start(&self, mount: &Path, environment: &Environment) -> Result<Box<dyn Instance>, String> {
@@ -129,5 +148,24 @@ impl Drop for Started {
         let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = child.kill();
         let _ = child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said_by(script: &str) -> Result<Description, String> {
+        Process::new("/bin/sh".into(), vec!["-c".to_owned(), script.to_owned()]).describe()
+    }
+
+    #[test]
+    fn a_program_may_describe_itself_or_not() {
+        let described = said_by("echo '{\"name\": \"mine\", \"capabilities\": [\"multipart\"]}'").unwrap();
+        assert_eq!((described.name.as_deref(), described.capabilities.len()), (Some("mine"), 1));
+        for silent in ["exit 64", "echo usage: mine FILE", "echo '{}' && exit 1", "true"] {
+            assert_eq!(said_by(silent).unwrap(), Description::default(), "{silent}");
+        }
+        assert!(said_by("echo '{broken'").unwrap_err().contains("--describe"));
     }
 }
