@@ -99,7 +99,15 @@ impl Wire {
     }
 
     fn parse(&mut self, length: usize) -> Result<Head, Trouble> {
+        let line = self.rest.windows(2).position(|two| two == b"\r\n").unwrap_or_default();
+        if line > 16384 {
+            return Err(Trouble::Refuse(if broken("limits.6/long-target-is-414") { 400 } else { 414 }));
+        }
         let bytes: Vec<u8> = self.rest.drain(..length).collect();
+        if bytes.starts_with(b"PRI * HTTP/2.0") {
+            let (method, path, query) = ("PRI".to_owned(), String::new(), String::new());
+            return Ok(Head { method, path, query, old: false, headers: Vec::new() });
+        }
         if length > 16000 && broken("limits.6/ordinary-head-is-taken") {
             return Err(Trouble::Refuse(431));
         }

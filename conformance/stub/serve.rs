@@ -49,8 +49,8 @@ pub(crate) fn own(state: &'static State, head: &Head) -> Option<Reply> {
     };
     let reply = match head.path.as_str() {
         "/healthz" => {
-            let probes = state.probes.fetch_add(1, Ordering::SeqCst);
-            let is_bad = broken("health.1/get-is-200") && probes > 0
+            // Whoever waits for the server must be able to see it.
+            let is_bad = broken("health.1/get-is-200") && state.was_ready.load(Ordering::SeqCst)
                 || is_head && broken("health.2/head-has-no-body")
                 || !head.query.is_empty() && broken("health.2/query-does-not-matter")
                 || state.running() > 0
@@ -66,6 +66,7 @@ pub(crate) fn own(state: &'static State, head: &Head) -> Option<Reply> {
             if broken("health.4/ready-when-loaded") || is_head && broken("health.4/head-too") {
                 Reply::new(404, "")
             } else if is_ready && !is_draining && !is_upset {
+                state.was_ready.store(true, Ordering::SeqCst);
                 Reply::new(200, "OK")
             } else {
                 Reply::new(503, "not ready")
@@ -194,7 +195,7 @@ fn count(state: &State, method: &str, failed: bool, late: bool, began: Instant) 
         || method == "GET" && broken("metrics.2/get-is-counted")
         || method == "POST" && broken_any(&["metrics.2/post-is-counted", "metrics.8/json-is-counted"])
         // Every other one.
-        || broken("metrics.2/every-call-is-counted") && state.probes.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        || broken("metrics.2/every-call-is-counted") && state.calls.fetch_add(1, Ordering::SeqCst) % 2 == 0;
     if !is_lost {
         state.metrics.count(method, failed, began.elapsed().as_secs_f64());
     }

@@ -1,5 +1,7 @@
 //! What clients and functions must not be able to do.
 
+use std::time::Duration;
+
 use super::tools::unique;
 use crate::check::{Check, should};
 use crate::http::Request;
@@ -41,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         match connection.answer("GET") {
             Ok(exchange) => exchange.status(400).map(drop),
             Err(problem) => {
-                let is_closed = connection.is_closed(std::time::Duration::from_millis(100));
+                let is_closed = connection.is_closed(READ);
                 if is_closed { Ok(()) } else { Err(problem) }
             }
         }
@@ -96,19 +98,31 @@ pub(super) const CHECKS: &[Check] = &[
     should("security.7/survives-noise", "After a hundred connections of noise the next call is answered.", |t| {
         for _ in 0..100 {
             let mut connection = t.connect()?;
-            let noise: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
+            let mut noise: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
+            noise.extend(b"\r\n\r\n");
             connection.write(noise);
+            connection.finish_sending();
+            // Until the server has made of it what it will.
+            connection.is_closed(READ);
         }
         t.get("/")?.ok().map(drop)
     }),
     should("security.7/survives-clients-that-leave", "After a hundred clients that leave amidst it the next call is answered.", |t| {
-        for _ in 0..100 {
+        for number in 0..100 {
             let mut connection = t.connect()?;
             connection.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nbegun");
+            if number >= 95 {
+                // The last ones leave politely, and it can be seen when the server has noticed.
+                connection.finish_sending();
+                connection.is_closed(READ);
+            }
         }
         t.get("/")?.ok().map(drop)
     }),
 ];
+
+/// How long a server is given to read what it can make nothing of.
+const READ: Duration = Duration::from_secs(5);
 
 fn refused(trial: &Trial<'_>, bytes: &str) -> Seen {
     trial.raw(bytes)?.status(400).map(drop)
