@@ -69,7 +69,9 @@ impl State {
     pub(crate) fn enter(&'static self) -> Result<Place, u16> {
         let most = match () {
             () if broken("concurrency.5/one-at-a-time") => 1000,
-            () if broken("concurrency.1/second-overtakes-first") || broken("concurrency.1/eight-at-once") => 1,
+            () if broken("concurrency.1/second-overtakes-first") || broken("concurrency.1/eight-at-once") => {
+                1
+            }
             () => self.config.concurrency,
         };
         let full = if broken("concurrency.3/full-is-503") { 429 } else { 503 };

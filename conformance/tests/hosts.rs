@@ -30,13 +30,21 @@ fn holds(language: &str, isolation: &str) {
     let floor = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/funchost-{language}.toml"));
 
     let mut suite = Command::new(env!("CARGO_BIN_EXE_funchost-conformance"));
-    suite.args(["run", "--strict"]).arg("--process").arg(&host).arg("--json").arg(&json).arg("--floor").arg(&floor);
+    suite
+        .args(["run", "--strict"])
+        .arg("--process")
+        .arg(&host)
+        .arg("--json")
+        .arg(&json)
+        .arg("--floor")
+        .arg(&floor);
     suite.arg("--env").arg(format!("FUNC_ISOLATION={isolation}"));
     if language == "go" {
         suite.arg("--prepare").arg(format!("'{}' build", host.display()));
     }
     let output = suite.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let passed: fn(&&str) -> bool = |line| !line.contains("] pass ");
     let said: String = said.lines().filter(passed).map(|line| format!("{line}\n")).collect();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -53,7 +61,8 @@ fn holds(language: &str, isolation: &str) {
         assert_eq!(profile.counts, Counts { passed, ..Counts::default() }, "{}", profile.name);
         assert!(passed > 0, "{} has no checks", profile.name);
     }
-    let unlooked = report.checks.iter().filter(|check| matches!(check.outcome, Outcome::Skipped(_) | Outcome::Error(_)));
+    let unlooked =
+        report.checks.iter().filter(|check| matches!(check.outcome, Outcome::Skipped(_) | Outcome::Error(_)));
     assert_eq!(unlooked.count(), 0);
 }
 

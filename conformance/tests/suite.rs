@@ -34,7 +34,11 @@ fn ids_are_areas_numbers_and_slugs() {
     for check in checks::all() {
         let (requirement, slug) = check.id.split_once('/').unwrap();
         let (area, number) = requirement.split_once('.').unwrap();
-        assert!(area.bytes().all(|sign| sign.is_ascii_lowercase()) && number.parse::<u8>().is_ok(), "{}", check.id);
+        assert!(
+            area.bytes().all(|sign| sign.is_ascii_lowercase()) && number.parse::<u8>().is_ok(),
+            "{}",
+            check.id
+        );
         assert!(slug.bytes().all(|sign| matches!(sign, b'a'..=b'z' | b'0'..=b'9' | b'-')), "{}", check.id);
         assert!(check.summary.ends_with('.'), "{}: {}", check.id, check.summary);
     }
@@ -43,14 +47,22 @@ fn ids_are_areas_numbers_and_slugs() {
 #[test]
 fn may_is_for_capabilities() {
     for check in checks::all() {
-        assert!(check.level != Level::May || check.needs.is_some(), "{} would be looked at in every target", check.id);
+        assert!(
+            check.level != Level::May || check.needs.is_some(),
+            "{} would be looked at in every target",
+            check.id
+        );
     }
 }
 
 #[test]
 fn selections_end_where_numbers_do() {
     let ids = |prefix: &str| -> Vec<_> {
-        checks::all().into_iter().filter(|check| check.is_selected_by(prefix)).map(|check| check.requirement()).collect()
+        checks::all()
+            .into_iter()
+            .filter(|check| check.is_selected_by(prefix))
+            .map(|check| check.requirement())
+            .collect()
     };
     let load_1: BTreeSet<_> = ids("load.1").into_iter().collect();
     assert_eq!(load_1, BTreeSet::from(["load.1"]));
@@ -61,9 +73,12 @@ fn selections_end_where_numbers_do() {
 
 #[test]
 fn a_requirement_that_is_not_one_is_named() {
-    let problem = spec::parse("Version: 1\n### load.1 (PERHAPS) A title\nA text.\nSource: Ours.\n").unwrap_err();
+    let problem =
+        spec::parse("Version: 1\n### load.1 (PERHAPS) A title\nA text.\nSource: Ours.\n").unwrap_err();
     assert!(problem.contains("load.1 (PERHAPS) A title"), "{problem}");
-    assert!(spec::parse("### load.1 (MUST) A title\nA text.\nSource: Ours.\n").unwrap_err().contains("Version"));
+    assert!(
+        spec::parse("### load.1 (MUST) A title\nA text.\nSource: Ours.\n").unwrap_err().contains("Version")
+    );
 }
 
 #[test]
@@ -75,8 +90,17 @@ fn each_language_has_every_fixture_that_its_floor_needs_and_the_table_names_them
         for check in checks::all() {
             let is_needed = check.needs.is_none_or(|capability| floor.iter().any(|name| name == capability));
             let is_there = fixtures::OWN.get_dir(format!("{language}/{}", check.fixture)).is_some();
-            assert!(is_there || !is_needed, "{language} has no fixture {}, which {} needs", check.fixture, check.id);
-            assert!(table.contains(&format!("| `{}` |", check.fixture)), "{} is not in the table", check.fixture);
+            assert!(
+                is_there || !is_needed,
+                "{language} has no fixture {}, which {} needs",
+                check.fixture,
+                check.id
+            );
+            assert!(
+                table.contains(&format!("| `{}` |", check.fixture)),
+                "{} is not in the table",
+                check.fixture
+            );
         }
     }
 }

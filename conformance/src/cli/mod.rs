@@ -113,7 +113,8 @@ fn cover() -> u8 {
 }
 
 fn fixtures(folder: &std::path::Path) -> u8 {
-    let written = std::fs::create_dir_all(folder).and_then(|()| crate::fixtures::extract(&crate::fixtures::OWN, folder));
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| crate::fixtures::extract(&crate::fixtures::OWN, folder));
     match written {
         Ok(()) => OK,
         Err(problem) => {

@@ -76,23 +76,37 @@ fn carry_out(options: &Run) -> Result<(Report, Vec<String>), Stop> {
     let claims = claimed.claims();
     let known = checks::capabilities();
     if let Some(unknown) = claims.capabilities.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(usage(format!("{}: the capability \"{unknown}\" is not known; allowed: {}", claims.source, known.join(", "))));
+        return Err(usage(format!(
+            "{}: the capability \"{unknown}\" is not known; allowed: {}",
+            claims.source,
+            known.join(", ")
+        )));
     }
     let floor = options.floor.as_deref().map(Floor::from_file).transpose().map_err(usage)?;
     let language = options.language.clone().or(said.language).or(claimed.language);
     let language = match (language, &options.url) {
         (Some(language), _) => language,
         (None, Some(_)) => String::new(),
-        (None, None) => return Err(usage("the target does not say which language it runs: --language is needed".to_owned())),
+        (None, None) => {
+            return Err(usage(
+                "the target does not say which language it runs: --language is needed".to_owned(),
+            ));
+        }
     };
     let all = checks::all();
     for prefix in options.only.iter().chain(&options.skip) {
         if !all.iter().any(|check| check.is_selected_by(prefix)) {
-            return Err(usage(format!("no check's id begins with \"{prefix}\"; `funchost-conformance list` prints them")));
+            return Err(usage(format!(
+                "no check's id begins with \"{prefix}\"; `funchost-conformance list` prints them"
+            )));
         }
     }
-    if let Some(fixture) = &options.fixture && !all.iter().any(|check| check.fixture == fixture) {
-        return Err(usage(format!("--fixture {fixture}: no check needs such a fixture; fixtures/README.md lists them")));
+    if let Some(fixture) = &options.fixture
+        && !all.iter().any(|check| check.fixture == fixture)
+    {
+        return Err(usage(format!(
+            "--fixture {fixture}: no check needs such a fixture; fixtures/README.md lists them"
+        )));
     }
 
     let fixtures = Fixtures::new(&language, options.fixtures.clone(), options.prepare.clone());
@@ -145,12 +159,15 @@ fn program_path(program: &Path) -> Result<std::path::PathBuf, String> {
 }
 
 fn container_program() -> Result<String, String> {
+    #[expect(clippy::disallowed_methods, reason = "where programs are is no setting of the suite")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     ["podman", "docker"]
         .into_iter()
         .find(|name| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
         .map(str::to_owned)
-        .ok_or_else(|| "neither podman nor docker is on PATH; --container-program names another one".to_owned())
+        .ok_or_else(|| {
+            "neither podman nor docker is on PATH; --container-program names another one".to_owned()
+        })
 }
 
 /// One line for each check that ends.

@@ -49,7 +49,10 @@ impl Target for Process {
         if !output.status.success() {
             return Ok(Description::default());
         }
-        Description::from_json(&String::from_utf8_lossy(&output.stdout), &format!("{} --describe", self.program.display()))
+        Description::from_json(
+            &String::from_utf8_lossy(&output.stdout),
+            &format!("{} --describe", self.program.display()),
+        )
     }
 
     fn start(&self, mount: &Path, environment: &Environment) -> Result<Box<dyn Instance>, String> {
@@ -73,7 +76,12 @@ impl Target for Process {
             .process_group(0)
             .spawn()
             .map_err(|problem| format!("{} cannot be started: {problem}", self.program.display()))?;
-        Ok(Box::new(Started { group: Pid::from_raw(child.id().cast_signed()), child: Mutex::new(child), address, folder }))
+        Ok(Box::new(Started {
+            group: Pid::from_raw(child.id().cast_signed()),
+            child: Mutex::new(child),
+            address,
+            folder,
+        }))
     }
 }
 
