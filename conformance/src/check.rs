@@ -51,7 +51,9 @@ impl Check {
 
     /// Whether a selection such as `health`, `health.2` or a whole id means this check.
     pub fn is_selected_by(&self, prefix: &str) -> bool {
-        self.id.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']) || prefix.contains('/'))
+        self.id
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']) || prefix.contains('/'))
     }
 
     pub(crate) const fn needs(mut self, capability: &'static str) -> Self {

@@ -33,7 +33,8 @@ struct Written {
 impl Description {
     /// From JSON as `--describe` prints it; `source` is for messages.
     pub fn from_json(text: &str, source: &str) -> Result<Self, String> {
-        let written = serde_json::from_str(text).map_err(|problem| format!("{source}: it is not JSON as expected: {problem}"))?;
+        let written = serde_json::from_str(text)
+            .map_err(|problem| format!("{source}: it is not JSON as expected: {problem}"))?;
         Ok(Self::new(written, source))
     }
 

@@ -27,10 +27,16 @@ pub fn gaps(spec: &Spec, checks: &[&Check]) -> Vec<String> {
             continue;
         };
         if requirement.level != check.level {
-            gaps.push(format!("{id}: the check says {:?}, the requirement {:?}", check.level, requirement.level));
+            gaps.push(format!(
+                "{id}: the check says {:?}, the requirement {:?}",
+                check.level, requirement.level
+            ));
         }
         if requirement.capability.as_deref() != check.needs {
-            gaps.push(format!("{id}: the check needs {:?}, the requirement {:?}", check.needs, requirement.capability));
+            gaps.push(format!(
+                "{id}: the check needs {:?}, the requirement {:?}",
+                check.needs, requirement.capability
+            ));
         }
     }
     gaps

@@ -21,8 +21,11 @@ pub struct Fixtures {
     folder: Option<PathBuf>,
     /// A shell command that makes a copy ready.
     prepare: Option<String>,
-    copies: Mutex<HashMap<String, Arc<OnceLock<Result<Copy, Unprepared>>>>>,
+    copies: Mutex<HashMap<String, Slot>>,
 }
+
+/// One copy, which is made by whoever asks for it first.
+type Slot = Arc<OnceLock<Result<Copy, Unprepared>>>;
 
 struct Copy {
     folder: TempDir,
@@ -54,21 +57,32 @@ impl Fixtures {
             let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(copies.entry(name.to_owned()).or_default())
         };
-        slot.get_or_init(|| self.prepare(name)).as_ref().map(|copy| copy.folder.path().to_owned()).map_err(Clone::clone)
+        slot.get_or_init(|| self.prepare(name))
+            .as_ref()
+            .map(|copy| copy.folder.path().to_owned())
+            .map_err(Clone::clone)
     }
 
     fn prepare(&self, name: &str) -> Result<Copy, Unprepared> {
-        let broken = |problem: std::io::Error| Unprepared::Broken(format!("a copy of the fixture {name}: {problem}"));
+        let broken =
+            |problem: std::io::Error| Unprepared::Broken(format!("a copy of the fixture {name}: {problem}"));
         let folder = tempfile::tempdir().map_err(broken)?;
         // A container may run as another user.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).map_err(broken)?;
         let path = format!("{}/{name}", self.language);
         let missing = || {
-            let place = self.folder.as_ref().map_or("the suite's own fixtures".to_owned(), |folder| folder.display().to_string());
-            Unprepared::Broken(format!("there is no fixture {path} in {place}; fixtures/README.md says what it must do"))
+            let place = self
+                .folder
+                .as_ref()
+                .map_or("the suite's own fixtures".to_owned(), |folder| folder.display().to_string());
+            Unprepared::Broken(format!(
+                "there is no fixture {path} in {place}; fixtures/README.md says what it must do"
+            ))
         };
         match &self.folder {
-            Some(from) if from.join(&path).is_dir() => copy(&from.join(&path), folder.path()).map_err(broken)?,
+            Some(from) if from.join(&path).is_dir() => {
+                copy(&from.join(&path), folder.path()).map_err(broken)?;
+            }
             None => extract(OWN.get_dir(&path).ok_or_else(missing)?, folder.path()).map_err(broken)?,
             Some(_) => return Err(missing()),
         }
@@ -94,11 +108,15 @@ fn run(command: &str, folder: &Path, name: &str) -> Result<(), Unprepared> {
     if output.status.success() {
         return Ok(());
     }
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.code() {
         // What the shell says when there is no such program.
         Some(126 | 127) => Err(Unprepared::Broken(format!("--prepare cannot be run: {}", said.trim()))),
-        _ => Err(Unprepared::Refused(format!("the fixture {name} could not be prepared ({}):\n{said}", output.status))),
+        _ => Err(Unprepared::Refused(format!(
+            "the fixture {name} could not be prepared ({}):\n{said}",
+            output.status
+        ))),
     }
 }
 

@@ -42,9 +42,15 @@ impl Metrics {
     /// The value of the series with this name and these labels, or with more; 0 when there is none.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let has = |sample: &Sample| {
-            labels.iter().all(|(name, value)| sample.labels.iter().any(|(known, found)| known == name && found == value))
+            labels.iter().all(|(name, value)| {
+                sample.labels.iter().any(|(known, found)| known == name && found == value)
+            })
         };
-        self.samples.iter().filter(|sample| sample.name == name && has(sample)).map(|sample| sample.value).sum()
+        self.samples
+            .iter()
+            .filter(|sample| sample.name == name && has(sample))
+            .map(|sample| sample.value)
+            .sum()
     }
 
     /// How many calls of a method were counted.
@@ -91,7 +97,8 @@ fn sample(line: &str) -> Option<Sample> {
     let mut left = labels.strip_suffix('}')?;
     while !left.is_empty() {
         let (label, after) = left.split_once("=\"")?;
-        let end = (0..after.len()).find(|&at| after.as_bytes()[at] == b'"' && !after[..at].ends_with('\\'))?;
+        let end =
+            (0..after.len()).find(|&at| after.as_bytes()[at] == b'"' && !after[..at].ends_with('\\'))?;
         found.push((label.trim().to_owned(), after[..end].to_owned()));
         left = after[end + 1..].trim_start_matches(',');
     }

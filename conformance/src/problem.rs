@@ -17,7 +17,11 @@ pub enum Problem {
 impl Problem {
     /// The target did `actual` where it should have done `expected`.
     pub fn failed(expected: impl Into<String>, actual: impl Into<String>) -> Self {
-        Self::Failed(Box::new(Evidence { expected: expected.into(), actual: actual.into(), ..Evidence::default() }))
+        Self::Failed(Box::new(Evidence {
+            expected: expected.into(),
+            actual: actual.into(),
+            ..Evidence::default()
+        }))
     }
 
     /// The suite could not look, for this reason.

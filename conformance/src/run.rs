@@ -55,8 +55,12 @@ impl Plan<'_> {
             return None;
         }
         let why = match check {
-            Check { demands: Demands { logs: true, .. }, .. } => "it reads the log, which a URL does not show".to_owned(),
-            Check { demands: Demands { alone: false, starts: false, .. }, environment: [], fixture, .. } => {
+            Check { demands: Demands { logs: true, .. }, .. } => {
+                "it reads the log, which a URL does not show".to_owned()
+            }
+            Check {
+                demands: Demands { alone: false, starts: false, .. }, environment: [], fixture, ..
+            } => {
                 if self.fixture == Some(fixture) {
                     return None;
                 }
@@ -137,13 +141,17 @@ fn one(check: &'static Check, context: &Context<'_>, shared: &mut Option<Arc<dyn
     };
     let trial = Trial { context, check, instance };
     // A check that panics is a mistake of the suite, and none of the others' business.
-    let seen: Seen = std::panic::catch_unwind(AssertUnwindSafe(|| (check.run)(&trial)))
-        .unwrap_or_else(|_| Err(Problem::broken("the check itself has failed: its message is on standard error")));
+    let seen: Seen =
+        std::panic::catch_unwind(AssertUnwindSafe(|| (check.run)(&trial))).unwrap_or_else(|_| {
+            Err(Problem::broken("the check itself has failed: its message is on standard error"))
+        });
     match seen {
         Ok(()) => ended(Outcome::Passed, None),
         Err(Problem::Broken(reason)) => ended(Outcome::Error(reason), None),
         Err(Problem::Failed(mut evidence)) => {
-            if evidence.log.is_none() && let Some(instance) = &trial.instance {
+            if evidence.log.is_none()
+                && let Some(instance) = &trial.instance
+            {
                 evidence.log = Some(instance.output().tail()).filter(|log| !log.is_empty());
             }
             // Whatever it did may have harmed those that come after.
@@ -170,7 +178,10 @@ fn result(check: &Check, outcome: Outcome, seconds: f64, evidence: Option<Eviden
         id: check.id.to_owned(),
         summary: check.summary.to_owned(),
         requirement: check.requirement().to_owned(),
-        text: spec().find(check.requirement()).map(|requirement| requirement.text.clone()).unwrap_or_default(),
+        text: spec()
+            .find(check.requirement())
+            .map(|requirement| requirement.text.clone())
+            .unwrap_or_default(),
         level: check.level,
         capability: check.needs.map(str::to_owned),
         fixture: Some(check.fixture.to_owned()),

@@ -72,21 +72,30 @@ impl Trial<'_> {
     pub fn metrics(&self) -> Result<Metrics, Problem> {
         let exchange = self.get("/metrics")?;
         exchange.ok()?;
-        Metrics::parse(&exchange.text()).map_err(|problem| exchange.problem("metrics in Prometheus' text format", problem))
+        Metrics::parse(&exchange.text())
+            .map_err(|problem| exchange.problem("metrics in Prometheus' text format", problem))
     }
 
     /// What `/metrics` shows once `holds`, which it must some time: a call may be counted just after its answer.
-    pub fn metrics_until(&self, expected: &str, holds: impl Fn(&Metrics) -> bool) -> Result<Metrics, Problem> {
-        let end = Moment::now() + Duration::from_secs(10);
-        loop {
-            let metrics = self.metrics()?;
-            if holds(&metrics) {
-                return Ok(metrics);
+    pub fn metrics_until(
+        &self,
+        expected: &str,
+        holds: impl Fn(&Metrics) -> bool,
+    ) -> Result<Metrics, Problem> {
+        let mut last = Ok(Metrics::default());
+        let found = wait(Duration::from_secs(10), || match self.metrics() {
+            Ok(metrics) if holds(&metrics) => Some(metrics),
+            other => {
+                last = other;
+                None
             }
-            if Moment::now() > end {
-                return Err(Problem::failed(expected, format!("/metrics shows\n{}", metrics.of_functions())));
+        });
+        match (found, last) {
+            (Some(metrics), _) => Ok(metrics),
+            (None, Ok(last)) => {
+                Err(Problem::failed(expected, format!("/metrics shows\n{}", last.of_functions())))
             }
-            std::thread::sleep(INTERVAL);
+            (None, Err(problem)) => Err(problem),
         }
     }
 
@@ -100,7 +109,9 @@ impl Trial<'_> {
     /// The line of standard output in which `holds`, which must be there some time.
     pub fn line_until(&self, expected: &str, holds: impl Fn(&str) -> bool) -> Result<String, Problem> {
         let instance = self.instance()?;
-        let found = wait(PATIENCE / 2, || instance.output().stdout.lines().find(|line| holds(line)).map(str::to_owned));
+        let found = wait(PATIENCE / 2, || {
+            instance.output().stdout.lines().find(|line| holds(line)).map(str::to_owned)
+        });
         found.ok_or_else(|| Problem::failed(expected, "there is no such line on standard output"))
     }
 
@@ -124,7 +135,8 @@ impl Trial<'_> {
             Err(Unprepared::Refused(said)) => return Ok(Attempt::Refused(said)),
             Err(Unprepared::Broken(reason)) => return Err(Problem::Broken(reason)),
         };
-        let own: Environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let own: Environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let instance = start(self.context, self.check, &mount, &own).map_err(Problem::Broken)?;
         Ok(Attempt::Started(instance))
     }
@@ -174,7 +186,11 @@ impl Attempt {
                     }
                     problem
                 })?;
-                Ok(Ended { status: Some(status), said: instance.output().all(), told: instance.termination_log() })
+                Ok(Ended {
+                    status: Some(status),
+                    said: instance.output().all(),
+                    told: instance.termination_log(),
+                })
             }
         }
     }
@@ -190,6 +206,10 @@ pub fn wait<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<
         if Moment::now() > end {
             return None;
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a process of somebody else tells nobody what it does"
+        )]
         std::thread::sleep(INTERVAL);
     }
 }
@@ -201,7 +221,8 @@ pub(crate) fn start(
     mount: &Path,
     own: &Environment,
 ) -> Result<Arc<dyn Instance>, String> {
-    let fixed = check.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let fixed =
+        check.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let environment = merged(&merged(&merged(&function_variables(), context.environment), &fixed), own);
     context.target.start(mount, &environment).map(Arc::from)
 }
@@ -218,7 +239,8 @@ pub(crate) fn ready(instance: &dyn Instance, untouched: bool) -> Result<(), Stri
             return Some(Err(said(&format!("it ended with status {exit} before it was ready"))));
         }
         // A server without `/readyz` gives the path to the function: every answer but a refusal will do.
-        let is_up = status("/healthz") == Some(200) && (untouched || status("/readyz").is_some_and(|status| status != 503));
+        let is_up = status("/healthz") == Some(200)
+            && (untouched || status("/readyz").is_some_and(|status| status != 503));
         is_up.then_some(Ok(()))
     });
     outcome.unwrap_or_else(|| Err(said(&format!("it was not ready after {} s", PATIENCE.as_secs()))))

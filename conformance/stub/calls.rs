@@ -14,7 +14,8 @@ pub(crate) struct State {
     pub(crate) is_ready: AtomicBool,
     pub(crate) is_draining: AtomicBool,
     pub(crate) failures: AtomicUsize,
-    pub(crate) probes: AtomicUsize,
+    pub(crate) was_ready: AtomicBool,
+    pub(crate) calls: AtomicUsize,
     pub(crate) connections: AtomicUsize,
     answers: AtomicUsize,
     places: Mutex<Places>,
@@ -35,7 +36,8 @@ impl State {
             is_ready: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
-            probes: AtomicUsize::new(0),
+            was_ready: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             places: Mutex::default(),
@@ -67,7 +69,9 @@ impl State {
     pub(crate) fn enter(&'static self) -> Result<Place, u16> {
         let most = match () {
             () if broken("concurrency.5/one-at-a-time") => 1000,
-            () if broken("concurrency.1/second-overtakes-first") || broken("concurrency.1/eight-at-once") => 1,
+            () if broken("concurrency.1/second-overtakes-first") || broken("concurrency.1/eight-at-once") => {
+                1
+            }
             () => self.config.concurrency,
         };
         let full = if broken("concurrency.3/full-is-503") { 429 } else { 503 };

@@ -63,7 +63,10 @@ impl Config {
             limit -= 1;
         }
         let config = Self {
-            fixture: std::fs::read_to_string(format!("{root}/{module}.stub")).unwrap_or_default().trim().to_owned(),
+            fixture: std::fs::read_to_string(format!("{root}/{module}.stub"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             handler: text("FUNC_HANDLER").unwrap_or_default(),
             port: number("FUNC_PORT", 8080.0) as u16,
             timeout: number("FUNC_TIMEOUT", 180.0),
@@ -106,9 +109,14 @@ impl Config {
         let vague = "it did not work".to_owned();
         Some(match self.fixture.as_str() {
             "broken-syntax" if broken("load.7/parse-error-names-the-file") => (vague, ""),
-            "broken-syntax" => ("function.stub, line 1: not understood".to_owned(), "load.6/ends-when-the-function-does-not-parse"),
+            "broken-syntax" => (
+                "function.stub, line 1: not understood".to_owned(),
+                "load.6/ends-when-the-function-does-not-parse",
+            ),
             "broken-load" if broken("load.7/load-error-is-told") => (vague, ""),
-            "broken-load" => ("function.stub: no database today".to_owned(), "load.6/ends-when-loading-fails"),
+            "broken-load" => {
+                ("function.stub: no database today".to_owned(), "load.6/ends-when-loading-fails")
+            }
             _ if self.handler == "Handle" => return None,
             _ if broken("load.7/missing-handler-is-named") => (vague, ""),
             _ => (format!("there is no handler {}", self.handler), "load.6/ends-without-the-handler"),

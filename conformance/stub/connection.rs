@@ -45,7 +45,10 @@ impl Connection {
     }
 
     fn refuse(&mut self, status: u16) {
-        let _ = write!(self.wire.stream, "HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ = write!(
+            self.wire.stream,
+            "HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
     }
 
     /// A SETTINGS frame and the headers of a 200, whatever was asked for.
@@ -61,7 +64,10 @@ impl Connection {
     /// Answers one request; whether the connection goes on.
     fn one(&mut self, head: Head) -> bool {
         let hosts = head.all("host").len();
-        let allowed = hosts == 1 || head.old || hosts == 0 && broken("security.2/no-host-is-400") || hosts > 1 && broken("security.2/two-hosts-are-400");
+        let allowed = hosts == 1
+            || head.old
+            || hosts == 0 && broken("security.2/no-host-is-400")
+            || hosts > 1 && broken("security.2/two-hosts-are-400");
         if !allowed {
             self.refuse(400);
             return false;
@@ -80,7 +86,13 @@ impl Connection {
             || broken("reply.9/connection-is-kept")
             || broken("reply.9/answers-keep-their-order") && !self.wire.rest.is_empty();
         let is_head = head.method == "HEAD";
-        let line = Head { headers: head.headers.clone(), method: head.method.clone(), path: head.path.clone(), query: head.query.clone(), old: head.old };
+        let line = Head {
+            headers: head.headers.clone(),
+            method: head.method.clone(),
+            path: head.path.clone(),
+            query: head.query.clone(),
+            old: head.old,
+        };
         let deadline = Instant::now() + Duration::from_secs_f64(self.state.config.timeout);
         let (reply, goes_on) = match self.reply(head, &ids, deadline) {
             Ok(reply) => (reply, true),
@@ -94,7 +106,12 @@ impl Connection {
         };
         let status = reply.status;
         let whole = self.send(reply, (is_head, closes || !goes_on), &ids, deadline);
-        log::access(self.state, &line, status, &(ids.0, ids.1.split('-').nth(1).unwrap_or_default().to_owned()));
+        log::access(
+            self.state,
+            &line,
+            status,
+            &(ids.0, ids.1.split('-').nth(1).unwrap_or_default().to_owned()),
+        );
         whole && goes_on && !closes
     }
 
@@ -114,7 +131,9 @@ impl Connection {
             self.too_large(&head);
         }
         let body = body?;
-        let is_json = head.header("content-type").is_some_and(|kind| kind.to_lowercase().starts_with("application/json"));
+        let is_json = head
+            .header("content-type")
+            .is_some_and(|kind| kind.to_lowercase().starts_with("application/json"));
         if is_json && serde_json::from_slice::<serde_json::Value>(&body).is_err() {
             if broken("data.4/function-is-not-called") {
                 log::print(self.state, &format!("called {}", head.header("event-id").unwrap_or_default()));
@@ -122,7 +141,8 @@ impl Connection {
             return Err(Trouble::Refuse(if broken("data.4/malformed-is-400") { 500 } else { 400 }));
         }
         let wire = &mut self.wire;
-        let reply = serve::call(self.state, (head, body, ids.1.clone()), deadline, || wire.is_left()).ok_or(Trouble::Over)?;
+        let reply = serve::call(self.state, (head, body, ids.1.clone()), deadline, || wire.is_left())
+            .ok_or(Trouble::Over)?;
         Ok(self.with_cors(reply))
     }
 
@@ -191,7 +211,10 @@ impl Connection {
         let has_body = !matches!(reply.status, 204 | 304);
         match reply.body {
             Body::Whole(body) => {
-                let is_framed = reply.headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding");
+                let is_framed = reply
+                    .headers
+                    .iter()
+                    .any(|(name, _)| name == "content-length" || name == "transfer-encoding");
                 if has_body && !is_framed {
                     head += &format!("content-length: {}\r\n", body.len());
                 }
@@ -223,7 +246,9 @@ impl Connection {
                     }
                 }
                 Ok(Err(())) => return false,
-                Err(RecvTimeoutError::Disconnected) => return self.wire.stream.write_all(b"0\r\n\r\n").is_ok(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.wire.stream.write_all(b"0\r\n\r\n").is_ok();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.wire.is_left() {
@@ -244,9 +269,13 @@ fn ids(head: &Head) -> Ids {
         let parts: Vec<_> = text.split('-').collect();
         parts.len() == 4 && parts[1].len() == 32 && parts[1].bytes().any(|sign| sign != b'0')
     });
-    let trace = trace.and_then(|text| text.split('-').nth(1).map(str::to_owned)).unwrap_or_else(|| format!("{:032x}", fastrand::u128(1..)));
+    let trace = trace
+        .and_then(|text| text.split('-').nth(1).map(str::to_owned))
+        .unwrap_or_else(|| format!("{:032x}", fastrand::u128(1..)));
     let span = format!("{:016x}", fastrand::u64(1..));
-    let sent = head.header("x-request-id").filter(|id| id.len() <= 128 || broken("trace.2/odd-request-id-is-not-echoed"));
+    let sent = head
+        .header("x-request-id")
+        .filter(|id| id.len() <= 128 || broken("trace.2/odd-request-id-is-not-echoed"));
     let id = match sent {
         Some(id) if !broken("trace.1/request-id-is-echoed") => id,
         None if broken("trace.1/request-id-is-made") => String::new(),
@@ -276,7 +305,9 @@ fn decoded(head: &Head, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Trouble>
     match read {
         Err(_) if broken_any(&["data.10/broken-coding-is-400"]) => Ok(body),
         Err(_) => Err(Trouble::Refuse(400)),
-        Ok(_) if inflated.len() > limit && !broken("limits.2/inflated-size-counts") => Err(Trouble::Refuse(413)),
+        Ok(_) if inflated.len() > limit && !broken("limits.2/inflated-size-counts") => {
+            Err(Trouble::Refuse(413))
+        }
         Ok(_) => Ok(inflated),
     }
 }

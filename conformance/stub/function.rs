@@ -47,7 +47,10 @@ pub(crate) fn run(state: &'static State, call: &std::sync::Arc<Call>) -> Result<
         "stream" => Ok(stream(state, call)),
         "upload" => Ok(upload(call)),
         "siblings" if broken("load.4/empty-dependency-file-does-no-harm") => Err("an empty file".to_owned()),
-        "siblings" => Ok(Reply::new(200, if broken("load.3/siblings-are-found") { "alone" } else { "the sibling says hello" })),
+        "siblings" => Ok(Reply::new(
+            200,
+            if broken("load.3/siblings-are-found") { "alone" } else { "the sibling says hello" },
+        )),
         "dependencies" if broken("load.5/dependency-is-found") => Err("no dependency".to_owned()),
         "dependencies" => Ok(Reply::new(200, "the dependency says hello")),
         "slow-load" => {
@@ -99,11 +102,23 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("data.9/coded-json-is-json", "/data", "{\"kind\": \"bytes\", \"base64\": \"AAAA\"}"),
     ("methods.1/post", "/data/base64", "\"\""),
     ("methods.4/any-path", "/request/path", "\"/\""),
-    ("trace.3/trace-id-is-taken-over", "/request/headers/traceparent", "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\""),
-    ("trace.3/span-is-the-hosts", "/request/headers/traceparent", "\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\""),
+    (
+        "trace.3/trace-id-is-taken-over",
+        "/request/headers/traceparent",
+        "\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"",
+    ),
+    (
+        "trace.3/span-is-the-hosts",
+        "/request/headers/traceparent",
+        "\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"",
+    ),
     ("trace.3/trace-is-made", "/request/headers/traceparent", "null"),
     ("trace.4/broken-trace-is-replaced", "/request/headers/traceparent", "\"00-zz-not-a-trace\""),
-    ("trace.4/zero-trace-is-replaced", "/request/headers/traceparent", "\"00-00000000000000000000000000000000-00f067aa0ba902b7-01\""),
+    (
+        "trace.4/zero-trace-is-replaced",
+        "/request/headers/traceparent",
+        "\"00-00000000000000000000000000000000-00f067aa0ba902b7-01\"",
+    ),
     ("trace.5/tracestate-is-passed-on", "/request/headers/tracestate", "null"),
 ];
 
@@ -162,14 +177,23 @@ fn reply(call: &Call) -> Reply {
         "unicode" => Reply::new(200, "grüße 🌍"),
         "nothing" => Reply::new(200, if broken("reply.2/nothing-is-an-empty-200") { "null" } else { "" }),
         "object" if broken("reply.3/object-is-json") => Reply::new(200, "[object Object]"),
-        "object" if broken("reply.3/object-has-its-type") => Reply::new(200, "{\"hello\": \"world\", \"n\": 1}"),
-        "object" => Reply::new(200, "{\"hello\": \"world\", \"n\": 1}").with("content-type", "application/json"),
+        "object" if broken("reply.3/object-has-its-type") => {
+            Reply::new(200, "{\"hello\": \"world\", \"n\": 1}")
+        }
+        "object" => {
+            Reply::new(200, "{\"hello\": \"world\", \"n\": 1}").with("content-type", "application/json")
+        }
         "bytes" if broken("reply.4/bytes-stay-as-they-are") => Reply::new(200, "{\"type\": \"Buffer\"}"),
         "bytes" => Reply::new(200, (0..=255).collect::<Vec<u8>>()),
         "status" => {
-            let status = if broken_any(&["reply.5/status-is-kept", "methods.3/head-calls-the-function"]) { 200 } else { 201 };
-            let mut reply =
-                Reply::new(status, "created").with("x-fixture", "reply").with("content-type", "text/x-fixture");
+            let status = if broken_any(&["reply.5/status-is-kept", "methods.3/head-calls-the-function"]) {
+                200
+            } else {
+                201
+            };
+            let mut reply = Reply::new(status, "created")
+                .with("x-fixture", "reply")
+                .with("content-type", "text/x-fixture");
             if broken("reply.5/headers-are-kept") {
                 reply.drop_header("x-fixture");
             }
@@ -178,7 +202,8 @@ fn reply(call: &Call) -> Reply {
             }
             reply
         }
-        "redirect" => Reply::new(302, "").with("location", if broken("reply.5/redirect-is-kept") { "/" } else { "/elsewhere" }),
+        "redirect" => Reply::new(302, "")
+            .with("location", if broken("reply.5/redirect-is-kept") { "/" } else { "/elsewhere" }),
         "cookies" if broken("reply.5/cookies-stay-two") => text.with("set-cookie", "a=1, b=2"),
         "cookies" => text.with("set-cookie", "a=1").with("set-cookie", "b=2"),
         "unavailable" if broken("reply.5/error-page-is-kept") => Reply::new(503, "Service Unavailable"),
@@ -223,7 +248,11 @@ fn fail(state: &'static State, call: &Call) -> Result<Reply, String> {
             let before = state.failures.load(Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(call.number("ms")));
             let others = state.failures.load(Ordering::SeqCst) > before;
-            if others && broken("errors.8/failure-harms-no-neighbour") { Err("as a neighbour".to_owned()) } else { Ok(Reply::new(200, "fine")) }
+            if others && broken("errors.8/failure-harms-no-neighbour") {
+                Err("as a neighbour".to_owned())
+            } else {
+                Ok(Reply::new(200, "fine"))
+            }
         }
         _ => Ok(Reply::new(200, "fine")),
     }
@@ -246,8 +275,13 @@ fn work(state: &'static State, call: &Call) -> Result<Reply, String> {
         }
     }
     let goes_on = match what {
-        "spin" => broken("deadline.8/spinning-is-stopped") || broken_any(&["drain.4/late-call-does-not-hold-it-up"]),
-        _ => broken_any(&["deadline.8/sleeping-is-stopped", "concurrency.6/client-that-leaves-frees-its-place"]),
+        "spin" => {
+            broken("deadline.8/spinning-is-stopped") || broken_any(&["drain.4/late-call-does-not-hold-it-up"])
+        }
+        _ => broken_any(&[
+            "deadline.8/sleeping-is-stopped",
+            "concurrency.6/client-that-leaves-frees-its-place",
+        ]),
     };
     match what {
         "sleep" | "spin" => {
@@ -258,7 +292,9 @@ fn work(state: &'static State, call: &Call) -> Result<Reply, String> {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
-        "print" if broken("logs.2/print-is-not-in-the-answer") => return Ok(Reply::new(200, format!("{text}\ndone"))),
+        "print" if broken("logs.2/print-is-not-in-the-answer") => {
+            return Ok(Reply::new(200, format!("{text}\ndone")));
+        }
         "print" => (0..call.number("times").max(1)).for_each(|_| log::print(state, text)),
         "complain" if broken("logs.2/errors-are-logged-too") => {}
         "complain" => log::complain(text),
@@ -293,7 +329,8 @@ fn stream(state: &'static State, call: &std::sync::Arc<Call>) -> Reply {
         if let Some(name) = &name {
             log::print(state, &format!("begun {name}"));
         }
-        let (count, pause, size) = (call.number("pieces"), Duration::from_millis(call.number("ms")), call.number("size") as usize);
+        let (count, pause, size) =
+            (call.number("pieces"), Duration::from_millis(call.number("ms")), call.number("size") as usize);
         if let (Some(name), true) = (&name, broken("reply.12/slow-client-slows-it")) {
             log::print(state, &format!("stopped {name}"));
         }
@@ -333,5 +370,8 @@ fn upload(call: &Call) -> Reply {
     let title = if broken("data.11/fields-arrive") { None } else { parts.get("title") };
     let file = parts.get("file").cloned().unwrap_or_default();
     let name = if broken("data.11/file-arrives") { "" } else { "notes.txt" };
-    Reply::new(200, json!({"title": title, "file": {"name": name, "size": file.len(), "text": file}}).to_string())
+    Reply::new(
+        200,
+        json!({"title": title, "file": {"name": name, "size": file.len(), "text": file}}).to_string(),
+    )
 }

@@ -37,13 +37,17 @@ pub(crate) fn access(state: &State, head: &Head, status: u16, ids: &(String, Str
         408 => broken("deadline.7/is-logged"),
         413 => broken("logs.1/refused-body-has-its-line"),
         500 => broken("logs.1/failure-has-its-line"),
-        _ => broken("logs.1/line-per-request") || head.path == "/healthz" && broken("logs.1/health-has-its-line"),
+        _ => {
+            broken("logs.1/line-per-request")
+                || head.path == "/healthz" && broken("logs.1/health-has-its-line")
+        }
     };
     let is_off = !state.config.access_log && !broken("logs.5/access-lines-can-be-off");
     if is_hidden || is_off {
         return;
     }
-    let target = if head.query.is_empty() { head.path.clone() } else { format!("{}?{}", head.path, head.query) };
+    let target =
+        if head.query.is_empty() { head.path.clone() } else { format!("{}?{}", head.path, head.query) };
     if state.config.json {
         if broken("logs.4/json-lines") {
             return say(&format!("{target} {status}"));
@@ -51,14 +55,23 @@ pub(crate) fn access(state: &State, head: &Head, status: u16, ids: &(String, Str
         if broken("logs.4/json-has-method-and-status") {
             return say(&serde_json::json!({"path": target}).to_string());
         }
-        let line = serde_json::json!({"method": head.method, "path": target, "status": status, "request_id": ids.0});
+        let line =
+            serde_json::json!({"method": head.method, "path": target, "status": status, "request_id": ids.0});
         return say(&line.to_string());
     }
     let now = OffsetDateTime::now_utc();
     let date = if broken("logs.1/line-has-the-date") {
         String::new()
     } else {
-        format!("{:02}/{}/{}:{:02}:{:02}:{:02} +0000", now.day(), now.month(), now.year(), now.hour(), now.minute(), now.second())
+        format!(
+            "{:02}/{}/{}:{:02}:{:02}:{:02} +0000",
+            now.day(),
+            now.month(),
+            now.year(),
+            now.hour(),
+            now.minute(),
+            now.second()
+        )
     };
     let agent = head.header("user-agent").unwrap_or_default();
     let safe: String = if broken("security.6/lines-cannot-be-forged") {

@@ -3,6 +3,10 @@
 //! `STUB_DEFECT` names a check, and the server breaks what that check looks at. So the suite's own tests see that every
 //! check fails when it should, and passes when it should. Nothing else is this server for: it is made of threads and
 //! locks, and of nothing that a check could have been copied from.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sleeping is what its functions do, and its variables are its own"
+)]
 
 mod calls;
 mod config;
@@ -48,7 +52,8 @@ fn main() {
             "streaming-request",
             "structured-data",
         ];
-        let described = serde_json::json!({"name": "stub", "version": "1", "language": "stub", "capabilities": all});
+        let described =
+            serde_json::json!({"name": "stub", "version": "1", "language": "stub", "capabilities": all});
         let _ = writeln!(std::io::stdout(), "{described}");
         return;
     }
@@ -68,7 +73,8 @@ fn main() {
     }
     let state: &'static State = Box::leak(Box::new(State::new(config)));
     let port = if broken("load.2/port-is-listened-on") { 0 } else { port };
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|problem| end(&problem.to_string(), 71));
+    let listener =
+        TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|problem| end(&problem.to_string(), 71));
     let inherited = listener.try_clone();
     std::thread::spawn(move || serve::accept(&listener, state));
     if is_slow {

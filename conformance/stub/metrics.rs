@@ -23,13 +23,16 @@ struct Series {
 impl Metrics {
     pub(crate) fn count(&self, method: &str, failed: bool, seconds: f64) {
         let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method);
-        let label = if usual || broken("metrics.7/unheard-of-methods-share-a-label") { method } else { "other" };
+        let label =
+            if usual || broken("metrics.7/unheard-of-methods-share-a-label") { method } else { "other" };
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let series = all.entry(label.to_owned()).or_default();
         let seconds = if broken("metrics.4/duration-is-observed") { 0.0 } else { seconds };
         let bucket = if broken("metrics.4/slow-call-is-in-no-small-bucket") { 0.0 } else { seconds };
         series.calls += u32::from(!(failed && broken("metrics.3/failure-is-a-call")));
-        series.failures += u32::from(failed && !broken("metrics.3/failure-is-counted") || broken("metrics.3/success-is-no-failure"));
+        series.failures += u32::from(
+            failed && !broken("metrics.3/failure-is-counted") || broken("metrics.3/success-is-no-failure"),
+        );
         series.sum += seconds;
         series.observed += 1;
         for (slot, bound) in series.buckets.iter_mut().zip(BOUNDS) {

@@ -61,7 +61,11 @@ impl Wire {
                     self.rest.extend(&piece[..length]);
                     return Ok(());
                 }
-                Err(problem) if matches!(problem.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+                Err(problem)
+                    if matches!(
+                        problem.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
                 Err(_) => return Err(false),
             }
         }
@@ -70,7 +74,8 @@ impl Wire {
     /// The next request's head.
     pub(crate) fn head(&mut self, idle: Duration, slow: Duration) -> Result<Head, Trouble> {
         if self.rest.is_empty() {
-            let idle = if broken("limits.7/idle-connection-is-closed") { Duration::from_secs(600) } else { idle };
+            let idle =
+                if broken("limits.7/idle-connection-is-closed") { Duration::from_secs(600) } else { idle };
             self.fill(Instant::now() + idle).map_err(|_| Trouble::Over)?;
         }
         let slow = if broken("limits.7/slow-head-is-cut-off") { Duration::from_secs(600) } else { slow };
@@ -99,7 +104,15 @@ impl Wire {
     }
 
     fn parse(&mut self, length: usize) -> Result<Head, Trouble> {
+        let line = self.rest.windows(2).position(|two| two == b"\r\n").unwrap_or_default();
+        if line > 16384 {
+            return Err(Trouble::Refuse(if broken("limits.6/long-target-is-414") { 400 } else { 414 }));
+        }
         let bytes: Vec<u8> = self.rest.drain(..length).collect();
+        if bytes.starts_with(b"PRI * HTTP/2.0") {
+            let (method, path, query) = ("PRI".to_owned(), String::new(), String::new());
+            return Ok(Head { method, path, query, old: false, headers: Vec::new() });
+        }
         if length > 16000 && broken("limits.6/ordinary-head-is-taken") {
             return Err(Trouble::Refuse(431));
         }
@@ -125,7 +138,11 @@ impl Wire {
             path: path.to_owned(),
             query: query.to_owned(),
             old: parsed.version == Some(0),
-            headers: parsed.headers.iter().map(|field| (field.name.to_lowercase(), field.value.to_vec())).collect(),
+            headers: parsed
+                .headers
+                .iter()
+                .map(|field| (field.name.to_lowercase(), field.value.to_vec()))
+                .collect(),
         })
     }
 
@@ -141,25 +158,38 @@ impl Wire {
         let codings = head.all("transfer-encoding");
         let coded = !codings.is_empty();
         if coded && !lengths.is_empty() && !broken("security.4/smuggled-request-is-not-answered") {
-            return Err(Trouble::Refuse(if broken("security.1/length-and-chunks-are-400") { 200 } else { 400 }));
+            return Err(Trouble::Refuse(if broken("security.1/length-and-chunks-are-400") {
+                200
+            } else {
+                400
+            }));
         }
         if lengths.len() > 1 && lengths[0] != lengths[1] {
             return Err(Trouble::Refuse(if broken("security.1/two-lengths-are-400") { 200 } else { 400 }));
         }
         if coded && codings.join(",") != "chunked" {
-            return Err(Trouble::Refuse(if broken("security.1/unknown-transfer-coding-is-refused") { 200 } else { 501 }));
+            return Err(Trouble::Refuse(if broken("security.1/unknown-transfer-coding-is-refused") {
+                200
+            } else {
+                501
+            }));
         }
         let length = match lengths.first() {
             Some(text) if !coded => {
                 if !text.bytes().all(|sign| sign.is_ascii_digit()) {
-                    return Err(Trouble::Refuse(if broken("security.1/odd-length-is-400") { 200 } else { 400 }));
+                    return Err(Trouble::Refuse(if broken("security.1/odd-length-is-400") {
+                        200
+                    } else {
+                        400
+                    }));
                 }
                 text.parse::<usize>().map_err(|_| Trouble::Refuse(400))?
             }
             _ => 0,
         };
         let is_upload = head.header("content-type").is_some_and(|kind| kind.starts_with("multipart/"));
-        let has_no_limit = broken("limits.2/one-more-is-413") || is_upload && broken("limits.2/multipart-is-413");
+        let has_no_limit =
+            broken("limits.2/one-more-is-413") || is_upload && broken("limits.2/multipart-is-413");
         let limit = if has_no_limit { usize::MAX } else { limit };
         let expects = head.header("expect").is_some();
         let refuses_late = broken("limits.2/before-the-body-is-sent");
@@ -195,10 +225,12 @@ impl Wire {
         }
         let mut body = Vec::new();
         loop {
-            let piece = self.chunk(deadline.min(Instant::now() + patience)).map_err(|why| why.map_or_else(
-                || Trouble::Refuse(if broken("security.1/broken-chunk-is-400") { 200 } else { 400 }),
-                quiet,
-            ))?;
+            let piece = self.chunk(deadline.min(Instant::now() + patience)).map_err(|why| {
+                why.map_or_else(
+                    || Trouble::Refuse(if broken("security.1/broken-chunk-is-400") { 200 } else { 400 }),
+                    quiet,
+                )
+            })?;
             if piece.is_empty() {
                 return Ok(body);
             }

@@ -45,36 +45,50 @@ pub(crate) fn own(state: &'static State, head: &Head) -> Option<Reply> {
     }
     let is_head = head.method == "HEAD";
     let allowed = |reply: Reply| {
-        if broken("cors.2/host-paths-have-none") { reply.with("access-control-allow-origin", "*") } else { reply }
+        if broken("cors.2/host-paths-have-none") {
+            reply.with("access-control-allow-origin", "*")
+        } else {
+            reply
+        }
     };
     let reply = match head.path.as_str() {
         "/healthz" => {
-            let probes = state.probes.fetch_add(1, Ordering::SeqCst);
-            let is_bad = broken("health.1/get-is-200") && probes > 0
+            // Whoever waits for the server must be able to see it.
+            let is_bad = broken("health.1/get-is-200") && state.was_ready.load(Ordering::SeqCst)
                 || is_head && broken("health.2/head-has-no-body")
                 || !head.query.is_empty() && broken("health.2/query-does-not-matter")
                 || state.running() > 0
-                    && broken_any(&["health.3/alive-while-the-function-spins", "health.3/alive-while-all-places-are-taken"])
+                    && broken_any(&[
+                        "health.3/alive-while-the-function-spins",
+                        "health.3/alive-while-all-places-are-taken",
+                    ])
                 || state.is_draining.load(Ordering::SeqCst) && broken("drain.3/still-alive");
             let body = if broken("health.2/body-is-ok") { "fine" } else { "OK" };
             if is_bad { Reply::new(500, "") } else { Reply::new(200, body) }
         }
         "/readyz" => {
-            let is_ready = state.is_ready.load(Ordering::SeqCst) || broken("health.5/not-ready-while-loading");
-            let is_draining = state.is_draining.load(Ordering::SeqCst) && !broken("drain.3/not-ready-at-once");
-            let is_upset = state.failures.load(Ordering::SeqCst) >= 20 && broken("health.7/stays-ready-after-failures");
+            let is_ready =
+                state.is_ready.load(Ordering::SeqCst) || broken("health.5/not-ready-while-loading");
+            let is_draining =
+                state.is_draining.load(Ordering::SeqCst) && !broken("drain.3/not-ready-at-once");
+            let is_upset =
+                state.failures.load(Ordering::SeqCst) >= 20 && broken("health.7/stays-ready-after-failures");
             if broken("health.4/ready-when-loaded") || is_head && broken("health.4/head-too") {
                 Reply::new(404, "")
             } else if is_ready && !is_draining && !is_upset {
+                state.was_ready.store(true, Ordering::SeqCst);
                 Reply::new(200, "OK")
             } else {
                 Reply::new(503, "not ready")
             }
         }
         "/metrics" if is_head && broken("metrics.1/head-has-no-body") => Reply::new(405, ""),
-        "/metrics" if state.running() > 0 && broken("concurrency.7/host-paths-need-no-place") => Reply::new(503, ""),
+        "/metrics" if state.running() > 0 && broken("concurrency.7/host-paths-need-no-place") => {
+            Reply::new(503, "")
+        }
         "/metrics" => {
-            let kind = if broken("metrics.1/have-their-type") { "text/html" } else { "text/plain; version=0.0.4" };
+            let kind =
+                if broken("metrics.1/have-their-type") { "text/html" } else { "text/plain; version=0.0.4" };
             Reply::new(200, state.metrics.text()).with("content-type", kind)
         }
         _ => return None,
@@ -88,7 +102,9 @@ pub(crate) fn own(state: &'static State, head: &Head) -> Option<Reply> {
 /// The answer to a preflight, if this is one.
 pub(crate) fn preflight(state: &State, head: &Head) -> Option<Reply> {
     let asked = head.header("access-control-request-method")?;
-    if head.method != "OPTIONS" || !state.config.cors && !broken("cors.6/off-gives-preflights-to-the-function") {
+    if head.method != "OPTIONS"
+        || !state.config.cors && !broken("cors.6/off-gives-preflights-to-the-function")
+    {
         return None;
     }
     if broken("metrics.5/preflights-are-no-calls") {
@@ -155,7 +171,8 @@ pub(crate) fn call(
             let _ = sender.send(result);
         });
     }
-    let deadline = if broken("deadline.2/not-before-its-time") { began + Duration::from_secs(1) } else { deadline };
+    let deadline =
+        if broken("deadline.2/not-before-its-time") { began + Duration::from_secs(1) } else { deadline };
     let deadline = if broken("deadline.2/answer-waits-for-the-deadline") { began } else { deadline };
     let outcome = loop {
         match result.recv_timeout(Duration::from_millis(5)) {
@@ -177,7 +194,8 @@ pub(crate) fn call(
         None => {
             call.is_cancelled.store(true, Ordering::SeqCst);
             let what = call.head.parameter("do").unwrap_or_default();
-            let ends = what == "sleep" && broken("deadline.3/serves-after-408") || what == "spin" && broken("deadline.3/serves-after-spinning");
+            let ends = what == "sleep" && broken("deadline.3/serves-after-408")
+                || what == "spin" && broken("deadline.3/serves-after-spinning");
             if ends {
                 function::end_soon();
             }
@@ -194,7 +212,7 @@ fn count(state: &State, method: &str, failed: bool, late: bool, began: Instant) 
         || method == "GET" && broken("metrics.2/get-is-counted")
         || method == "POST" && broken_any(&["metrics.2/post-is-counted", "metrics.8/json-is-counted"])
         // Every other one.
-        || broken("metrics.2/every-call-is-counted") && state.probes.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        || broken("metrics.2/every-call-is-counted") && state.calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
     if !is_lost {
         state.metrics.count(method, failed, began.elapsed().as_secs_f64());
     }
@@ -203,17 +221,26 @@ fn count(state: &State, method: &str, failed: bool, late: bool, began: Instant) 
 fn failure(state: &State, message: &str, trace: &str) -> Reply {
     state.failures.fetch_add(1, Ordering::SeqCst);
     let is_odd = message.contains("5a17");
-    let after = if is_odd { broken("errors.2/serves-after-odd-failure") } else { broken("errors.2/serves-after-failure") };
+    let after = if is_odd {
+        broken("errors.2/serves-after-odd-failure")
+    } else {
+        broken("errors.2/serves-after-failure")
+    };
     let many = state.failures.load(Ordering::SeqCst) >= 50 && broken("errors.2/serves-after-many-failures");
     if after || many {
         crate::leave(1);
     }
-    let is_hidden = if is_odd { broken("errors.5/odd-message-is-logged") } else { broken("errors.5/message-is-logged") };
+    let is_hidden =
+        if is_odd { broken("errors.5/odd-message-is-logged") } else { broken("errors.5/message-is-logged") };
     if !is_hidden {
         let id = if broken("trace.6/failure-is-logged-with-its-ids") { "-" } else { trace };
         log::complain(&format!("ERROR the function failed: {message} trace_id={id}"));
     }
-    let shows = if is_odd { broken("errors.4/odd-message-is-not-shown") } else { broken("errors.4/message-is-not-shown") };
+    let shows = if is_odd {
+        broken("errors.4/odd-message-is-not-shown")
+    } else {
+        broken("errors.4/message-is-not-shown")
+    };
     let detail = state.config.error_detail && !broken("errors.7/detail-is-shown-on-demand");
     let status = match is_odd {
         false if broken("errors.1/failure-is-an-error") => 200,

@@ -1,9 +1,12 @@
-"""A function for functions-framework that calls one with the signature of Kubeless. It translates the arguments, and
-leaves everything else to the framework."""
+"""A function for functions-framework that calls one with the signature of Kubeless. It translates the arguments, of which
+the request is one of Bottle's, and leaves everything else to the framework."""
 
 import importlib
+import io
 import os
 import sys
+
+import bottle
 
 sys.path.append(os.environ.get("MOD_ROOT_PATH", "/kubeless"))
 handler = getattr(importlib.import_module(os.environ["MOD_NAME"]), os.environ["FUNC_HANDLER"])
@@ -17,9 +20,10 @@ CONTEXT = {
 
 
 def call(request):
+    body = request.get_data()
     event = {
-        "data": request.get_json() if request.is_json else request.get_data(),
-        "extensions": {"request": request},
+        "data": request.get_json() if request.is_json else body,
+        "extensions": {"request": bottle.BaseRequest({**request.environ, "wsgi.input": io.BytesIO(body)})},
     }
     for name in ("event-id", "event-type", "event-time", "event-namespace"):
         event[name] = request.headers.get(name)

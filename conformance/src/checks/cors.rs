@@ -5,16 +5,25 @@ use crate::check::{Check, should};
 use crate::http::Request;
 
 pub(super) const CHECKS: &[Check] = &[
-    should("cors.1/every-origin-may-read", "A function's response has Access-Control-Allow-Origin: *.", |t| {
-        t.send(&Request::get("/").header("Origin", "https://example.org"))?.ok()?.header(ALLOWED, "*").map(drop)
-    }),
+    should(
+        "cors.1/every-origin-may-read",
+        "A function's response has Access-Control-Allow-Origin: *.",
+        |t| {
+            t.send(&Request::get("/").header("Origin", "https://example.org"))?
+                .ok()?
+                .header(ALLOWED, "*")
+                .map(drop)
+        },
+    ),
     should("cors.1/errors-too", "So has the response to a function's failure.", |t| {
         t.get("/?how=raise")?.header(ALLOWED, "*").map(drop)
     })
     .on("fail"),
-    should("cors.1/timeouts-too", "So has a 408.", |t| t.get("/?do=sleep&ms=60000")?.status(408)?.header(ALLOWED, "*").map(drop))
-        .on("work")
-        .env(&[("FUNC_TIMEOUT", "1")]),
+    should("cors.1/timeouts-too", "So has a 408.", |t| {
+        t.get("/?do=sleep&ms=60000")?.status(408)?.header(ALLOWED, "*").map(drop)
+    })
+    .on("work")
+    .env(&[("FUNC_TIMEOUT", "1")]),
     should("cors.2/host-paths-have-none", "/healthz and /metrics allow no other origin.", |t| {
         t.get("/healthz")?.no_header(ALLOWED)?;
         t.get("/metrics")?.no_header(ALLOWED).map(drop)
@@ -30,9 +39,10 @@ pub(super) const CHECKS: &[Check] = &[
     }),
     should("cors.3/headers-are-allowed", "The header fields that were asked for are allowed.", |t| {
         let exchange = t.send(&preflight())?;
-        let found = exchange.reply.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
+        let found =
+            exchange.reply.header("access-control-allow-headers").unwrap_or_default().to_ascii_lowercase();
         let holds = found.contains("x-own") && found.contains("content-type");
-        exchange.expect(holds, "Access-Control-Allow-Headers with x-own and content-type", found.clone())
+        exchange.expect(holds, "Access-Control-Allow-Headers with x-own and content-type", found)
     }),
     should("cors.4/function-is-not-called", "A preflight does not call the function.", |t| {
         let name = unique("preflight");
@@ -48,10 +58,14 @@ pub(super) const CHECKS: &[Check] = &[
         t.get("/")?.ok()?.no_header(ALLOWED).map(drop)
     })
     .env(OFF),
-    should("cors.6/off-gives-preflights-to-the-function", "With FUNC_CORS=off a preflight reaches the function.", |t| {
-        let answer = super::tools::told(t, &preflight())?;
-        super::tools::field(&answer, "/request/method", &"OPTIONS".into())
-    })
+    should(
+        "cors.6/off-gives-preflights-to-the-function",
+        "With FUNC_CORS=off a preflight reaches the function.",
+        |t| {
+            let answer = super::tools::told(t, &preflight())?;
+            super::tools::field(&answer, "/request/method", &"OPTIONS".into())
+        },
+    )
     .env(OFF),
 ];
 

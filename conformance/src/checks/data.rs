@@ -18,7 +18,10 @@ pub(super) const CHECKS: &[Check] = &[
         data_is(&told(t, &Request::post("/", TEXT, "grüße 🌍"))?, "grüße 🌍".as_bytes())
     }),
     must("data.1/form-arrives", "A form is handed over as it came.", |t| {
-        data_is(&told(t, &Request::post("/", "application/x-www-form-urlencoded", "a=1&b=%20"))?, b"a=1&b=%20")
+        data_is(
+            &told(t, &Request::post("/", "application/x-www-form-urlencoded", "a=1&b=%20"))?,
+            b"a=1&b=%20",
+        )
     }),
     must("data.1/without-a-type", "A body without Content-Type is handed over.", |t| {
         data_is(&told(t, &Request::new("POST", "/").body("plain"))?, b"plain")
@@ -32,18 +35,26 @@ pub(super) const CHECKS: &[Check] = &[
         };
         answer.0.expect(found == sent, format!("the function gets {sent}"), format!("it gets {found}"))
     }),
-    must("data.3/object", "A JSON object is the language's own.", |t| is_value(t, JSON, &json!({"a": {"b": [true, null]}})))
-        .needs("structured-data"),
-    must("data.3/array", "A JSON array is the language's own.", |t| is_value(t, JSON, &json!([1, "two", {"three": 3}])))
-        .needs("structured-data"),
-    must("data.3/text", "JSON text is the language's own.", |t| is_value(t, JSON, &json!("grüße \u{1F30D} \"quoted\"")))
-        .needs("structured-data"),
+    must("data.3/object", "A JSON object is the language's own.", |t| {
+        is_value(t, JSON, &json!({"a": {"b": [true, null]}}))
+    })
+    .needs("structured-data"),
+    must("data.3/array", "A JSON array is the language's own.", |t| {
+        is_value(t, JSON, &json!([1, "two", {"three": 3}]))
+    })
+    .needs("structured-data"),
+    must("data.3/text", "JSON text is the language's own.", |t| {
+        is_value(t, JSON, &json!("grüße \u{1F30D} \"quoted\""))
+    })
+    .needs("structured-data"),
     must("data.3/with-parameters", "application/json; charset=utf-8 is JSON as well.", |t| {
         is_value(t, "application/json; charset=utf-8", &json!({"a": 1}))
     })
     .needs("structured-data"),
-    must("data.3/type-in-any-case", "Application/JSON is JSON as well.", |t| is_value(t, "Application/JSON", &json!({"a": 1})))
-        .needs("structured-data"),
+    must("data.3/type-in-any-case", "Application/JSON is JSON as well.", |t| {
+        is_value(t, "Application/JSON", &json!({"a": 1}))
+    })
+    .needs("structured-data"),
     must("data.4/malformed-is-400", "Malformed JSON is answered 400.", |t| {
         t.send(&Request::post("/", JSON, "{\"a\": "))?.status(400).map(drop)
     })
@@ -58,9 +69,11 @@ pub(super) const CHECKS: &[Check] = &[
     should("data.5/suffix-json-is-not-parsed", "application/vnd.api+json is handed over as it came.", |t| {
         data_is(&told(t, &Request::post("/", "application/vnd.api+json", "{\"a\": 1}"))?, b"{\"a\": 1}")
     }),
-    should("data.5/text-like-json-is-not-parsed", "text/plain that looks like JSON is handed over as it came.", |t| {
-        data_is(&told(t, &Request::post("/", TEXT, "{\"a\": 1}"))?, b"{\"a\": 1}")
-    }),
+    should(
+        "data.5/text-like-json-is-not-parsed",
+        "text/plain that looks like JSON is handed over as it came.",
+        |t| data_is(&told(t, &Request::post("/", TEXT, "{\"a\": 1}"))?, b"{\"a\": 1}"),
+    ),
     must("data.6/every-byte-arrives", "All 256 bytes arrive as they are.", |t| {
         let bytes: Vec<u8> = (0..=255).collect();
         data_is(&told(t, &Request::post("/", BYTES, bytes.clone()))?, &bytes)
@@ -71,7 +84,9 @@ pub(super) const CHECKS: &[Check] = &[
         data_is(&told(t, &Request::post("/", TEXT, bytes.clone()))?, &bytes)
     })
     .needs("binary-body"),
-    should("data.7/get-has-none", "A GET without a body has empty data.", |t| is_empty(t, &Request::get("/"))),
+    should("data.7/get-has-none", "A GET without a body has empty data.", |t| {
+        is_empty(t, &Request::get("/"))
+    }),
     should("data.7/length-of-0-has-none", "A POST with Content-Length: 0 has empty data.", |t| {
         is_empty(t, &Request::new("POST", "/").body(""))
     }),
@@ -92,14 +107,18 @@ pub(super) const CHECKS: &[Check] = &[
         encoder.write_all(b"inflate me").map_err(suite)?;
         data_is(&told(t, &coded("br", encoder.into_inner()))?, b"inflate me")
     }),
-    should("data.9/coded-json-is-json", "JSON with Content-Encoding: gzip reaches the function like any other.", |t| {
-        let request = Request::post("/", JSON, gzip(b"{\"a\": 1}")?).header("Content-Encoding", "gzip");
-        let answer = told(t, &request)?;
-        match answer.1["data"]["kind"].as_str() {
-            Some("value") => field(&answer, "/data/value", &json!({"a": 1})),
-            _ => data_is(&answer, b"{\"a\": 1}"),
-        }
-    }),
+    should(
+        "data.9/coded-json-is-json",
+        "JSON with Content-Encoding: gzip reaches the function like any other.",
+        |t| {
+            let request = Request::post("/", JSON, gzip(b"{\"a\": 1}")?).header("Content-Encoding", "gzip");
+            let answer = told(t, &request)?;
+            match answer.1["data"]["kind"].as_str() {
+                Some("value") => field(&answer, "/data/value", &json!({"a": 1})),
+                _ => data_is(&answer, b"{\"a\": 1}"),
+            }
+        },
+    ),
     should("data.10/unknown-coding-is-415", "A body with Content-Encoding: rot13 is answered 415.", |t| {
         t.send(&coded("rot13", b"vasyngr zr".to_vec()))?.status(415).map(drop)
     }),
@@ -128,7 +147,11 @@ pub(super) const CHECKS: &[Check] = &[
         connection.send_head(&Request::post("/", TEXT, "").chunked());
         connection.write("3\r\none\r\n1\r\n\n\r\n");
         let reply = connection.answer_head()?;
-        expect(reply.status == 200, "status 200 before the body has come to its end", format!("status {}", reply.status))?;
+        expect(
+            reply.status == 200,
+            "status 200 before the body has come to its end",
+            format!("status {}", reply.status),
+        )?;
         let first = connection.chunk(Instant::now() + Duration::from_secs(40)).unwrap_or_default();
         expect(
             first == b"3\n",
@@ -137,7 +160,11 @@ pub(super) const CHECKS: &[Check] = &[
         )?;
         connection.write("6\r\nthree\n\r\n0\r\n\r\n");
         let second = connection.chunk(Instant::now() + Duration::from_secs(40)).unwrap_or_default();
-        expect(second == b"5\n", "the length of the second line, 5", format!("{:?}", String::from_utf8_lossy(&second)))
+        expect(
+            second == b"5\n",
+            "the length of the second line, 5",
+            format!("{:?}", String::from_utf8_lossy(&second)),
+        )
     })
     .on("stream-in")
     .needs("streaming-request"),
@@ -158,7 +185,9 @@ pub(super) const CHECKS: &[Check] = &[
 const FILE: &str = "what the file says\n";
 
 fn upload() -> Request {
-    let part = |disposition: &str, content: &str| format!("--fence\r\nContent-Disposition: form-data; {disposition}\r\n{content}\r\n");
+    let part = |disposition: &str, content: &str| {
+        format!("--fence\r\nContent-Disposition: form-data; {disposition}\r\n{content}\r\n")
+    };
     let body = part("name=\"title\"", "\r\ngrüße")
         + &part("name=\"file\"; filename=\"notes.txt\"", &format!("Content-Type: text/plain\r\n\r\n{FILE}"))
         + "--fence--\r\n";

@@ -9,23 +9,33 @@ use crate::problem::{Seen, expect};
 use crate::trial::{PATIENCE, Trial};
 
 pub(super) const CHECKS: &[Check] = &[
-    should("deadline.1/sleeping-is-408", "With FUNC_TIMEOUT=1 a function that sleeps is answered 408.", |t| late(t, "/?do=sleep&ms=120000"))
-        .on("work")
-        .env(ONE),
-    should("deadline.1/spinning-is-408", "With FUNC_TIMEOUT=1 a function that uses the processor is answered 408.", |t| {
-        late(t, "/?do=spin&ms=120000")
-    })
+    should(
+        "deadline.1/sleeping-is-408",
+        "With FUNC_TIMEOUT=1 a function that sleeps is answered 408.",
+        |t| late(t, "/?do=sleep&ms=120000"),
+    )
+    .on("work")
+    .env(ONE),
+    should(
+        "deadline.1/spinning-is-408",
+        "With FUNC_TIMEOUT=1 a function that uses the processor is answered 408.",
+        |t| late(t, "/?do=spin&ms=120000"),
+    )
     .on("work")
     .env(ONE)
     .alone(),
-    should("deadline.1/fraction-is-408", "With FUNC_TIMEOUT=0.5 a function that sleeps is answered 408.", |t| {
-        late(t, "/?do=sleep&ms=120000")
-    })
+    should(
+        "deadline.1/fraction-is-408",
+        "With FUNC_TIMEOUT=0.5 a function that sleeps is answered 408.",
+        |t| late(t, "/?do=sleep&ms=120000"),
+    )
     .on("work")
     .env(&[("FUNC_TIMEOUT", "0.5")]),
-    should("deadline.2/not-before-its-time", "With FUNC_TIMEOUT=20 a function that takes 1.5 s is answered.", |t| {
-        t.get("/?do=sleep&ms=1500")?.ok()?.body("done").map(drop)
-    })
+    should(
+        "deadline.2/not-before-its-time",
+        "With FUNC_TIMEOUT=20 a function that takes 1.5 s is answered.",
+        |t| t.get("/?do=sleep&ms=1500")?.ok()?.body("done").map(drop),
+    )
     .on("work")
     .env(&[("FUNC_TIMEOUT", "20")]),
     should("deadline.2/answer-waits-for-the-deadline", "408 comes no sooner than FUNC_TIMEOUT.", |t| {
@@ -42,9 +52,11 @@ pub(super) const CHECKS: &[Check] = &[
     .on("work")
     .env(ONE)
     .alone(),
-    should("deadline.3/serves-after-spinning", "The server goes on after a function that did not stop.", |t| {
-        goes_on(t, "/?do=spin&ms=120000")
-    })
+    should(
+        "deadline.3/serves-after-spinning",
+        "The server goes on after a function that did not stop.",
+        |t| goes_on(t, "/?do=spin&ms=120000"),
+    )
     .on("work")
     .env(ONE)
     .alone(),
@@ -67,61 +79,80 @@ pub(super) const CHECKS: &[Check] = &[
     })
     .on("work")
     .env(ONE),
-    should("deadline.6/slow-body-too", "With FUNC_TIMEOUT=1 a client whose body does not come is answered 408.", |t| {
-        let mut connection = t.connect()?;
-        connection.send_head(&Request::post("/", "text/plain", "0123456789"));
-        connection.answer("POST")?.status(408).map(drop)
-    })
+    should(
+        "deadline.6/slow-body-too",
+        "With FUNC_TIMEOUT=1 a client whose body does not come is answered 408.",
+        |t| {
+            let mut connection = t.connect()?;
+            connection.send_head(&Request::post("/", "text/plain", "0123456789"));
+            connection.answer("POST")?.status(408).map(drop)
+        },
+    )
     .on("work")
     .env(ONE),
     should("deadline.7/is-logged", "The access line of a call that ran out of time says 408.", |t| {
         let path = format!("/{}", unique("late"));
         t.get(&format!("{path}?do=sleep&ms=120000"))?.status(408)?;
-        t.line_until("a line with the path and 408", |line| line.contains(&path) && line.contains("408")).map(drop)
+        t.line_until("a line with the path and 408", |line| line.contains(&path) && line.contains("408"))
+            .map(drop)
     })
     .on("work")
     .env(ONE)
     .logs(),
-    must("deadline.8/spinning-is-stopped", "With FUNC_CONCURRENCY=1 the place of a function that spins is free again.", |t| {
-        t.get("/?do=spin&ms=120000")?.status(408)?;
-        let end = Instant::now() + PATIENCE;
-        let mut last = t.get("/")?;
-        while last.reply.status != 200 && Instant::now() < end {
-            last = t.get("/")?;
-        }
-        last.ok()?.body("done").map(drop)
-    })
+    must(
+        "deadline.8/spinning-is-stopped",
+        "With FUNC_CONCURRENCY=1 the place of a function that spins is free again.",
+        |t| {
+            t.get("/?do=spin&ms=120000")?.status(408)?;
+            let end = Instant::now() + PATIENCE;
+            let mut last = t.get("/")?;
+            while last.reply.status != 200 && Instant::now() < end {
+                last = t.get("/")?;
+            }
+            last.ok()?.body("done").map(drop)
+        },
+    )
     .on("work")
     .env(&[("FUNC_TIMEOUT", "1"), ("FUNC_CONCURRENCY", "1")])
     .needs("stop-running-handler")
     .alone(),
-    must("deadline.8/sleeping-is-stopped", "A function that sleeps is stopped, and does not come to its end.", |t| {
-        let name = unique("sleep");
-        let mut connection = t.connect()?;
-        connection.send(&Request::get("/?do=sleep&ms=5000").header("event-id", &name));
-        begun(t, &name)?;
-        connection.answer("GET")?.status(408)?;
-        // Another one's end, which comes later, shows that this one's would have come.
-        let later = unique("later");
-        let end = Instant::now() + Duration::from_secs(6);
-        while Instant::now() < end {
-            t.send(&Request::get("/?do=sleep&ms=300").header("event-id", &later))?;
-        }
-        let log = t.log_until("the end of later calls is in the log", |log| log.contains(&format!("ended {later}")))?;
-        expect(!log.contains(&format!("ended {name}")), "the function is stopped", "it came to its end")
-    })
+    must(
+        "deadline.8/sleeping-is-stopped",
+        "A function that sleeps is stopped, and does not come to its end.",
+        |t| {
+            let name = unique("sleep");
+            let mut connection = t.connect()?;
+            connection.send(&Request::get("/?do=sleep&ms=5000").header("event-id", &name));
+            begun(t, &name)?;
+            connection.answer("GET")?.status(408)?;
+            // Another one's end, which comes later, shows that this one's would have come.
+            let later = unique("later");
+            let end = Instant::now() + Duration::from_secs(6);
+            while Instant::now() < end {
+                t.send(&Request::get("/?do=sleep&ms=300").header("event-id", &later))?;
+            }
+            let log = t.log_until("the end of later calls is in the log", |log| {
+                log.contains(&format!("ended {later}"))
+            })?;
+            expect(!log.contains(&format!("ended {name}")), "the function is stopped", "it came to its end")
+        },
+    )
     .on("work")
     .env(ONE)
     .needs("stop-running-handler")
     .logs(),
-    must("deadline.9/stream-is-cut-off", "A reply that still goes on at the deadline is cut off, and not ended.", |t| {
-        let exchange = t.get("/?pieces=100000&ms=50")?;
-        exchange.expect(
-            !exchange.reply.complete && exchange.reply.body.starts_with(b"piece 1\n"),
-            "a reply that begins, and breaks off",
-            format!("{} bytes; whole: {}", exchange.reply.body.len(), exchange.reply.complete),
-        )
-    })
+    must(
+        "deadline.9/stream-is-cut-off",
+        "A reply that still goes on at the deadline is cut off, and not ended.",
+        |t| {
+            let exchange = t.get("/?pieces=100000&ms=50")?;
+            exchange.expect(
+                !exchange.reply.complete && exchange.reply.body.starts_with(b"piece 1\n"),
+                "a reply that begins, and breaks off",
+                format!("{} bytes; whole: {}", exchange.reply.body.len(), exchange.reply.complete),
+            )
+        },
+    )
     .on("stream")
     .env(&[("FUNC_TIMEOUT", "2")])
     .needs("streaming-reply"),

@@ -10,14 +10,18 @@ use crate::target::Signal;
 use crate::trial::{PATIENCE, Trial, wait};
 
 pub(super) const CHECKS: &[Check] = &[
-    should("drain.1/sigterm-ends-with-0", "SIGTERM ends the server with status 0.", |t| ends(t, Signal::Terminate, 0))
-        .env(AT_ONCE)
-        .logs()
-        .alone(),
-    should("drain.1/sigint-ends-with-0", "SIGINT ends the server with status 0.", |t| ends(t, Signal::Interrupt, 0))
-        .env(AT_ONCE)
-        .logs()
-        .alone(),
+    should("drain.1/sigterm-ends-with-0", "SIGTERM ends the server with status 0.", |t| {
+        ends(t, Signal::Terminate, 0)
+    })
+    .env(AT_ONCE)
+    .logs()
+    .alone(),
+    should("drain.1/sigint-ends-with-0", "SIGINT ends the server with status 0.", |t| {
+        ends(t, Signal::Interrupt, 0)
+    })
+    .env(AT_ONCE)
+    .logs()
+    .alone(),
     should("drain.2/running-call-is-answered", "A call that runs when SIGTERM comes is answered.", |t| {
         let mut running = begin(t, "/?do=sleep&ms=3000", &unique("running"))?;
         t.signal(Signal::Terminate)?;
@@ -64,11 +68,15 @@ pub(super) const CHECKS: &[Check] = &[
     .env(LINGER)
     .logs()
     .alone(),
-    should("drain.4/late-call-does-not-hold-it-up", "A call that goes on beyond SHUTDOWN_TIMEOUT=1 does not keep the server.", |t| {
-        let _running = begin(t, "/?do=spin&ms=120000", &unique("endless"))?;
-        t.signal(Signal::Terminate)?;
-        t.exit_within(PATIENCE).map(drop)
-    })
+    should(
+        "drain.4/late-call-does-not-hold-it-up",
+        "A call that goes on beyond SHUTDOWN_TIMEOUT=1 does not keep the server.",
+        |t| {
+            let _running = begin(t, "/?do=spin&ms=120000", &unique("endless"))?;
+            t.signal(Signal::Terminate)?;
+            t.exit_within(PATIENCE).map(drop)
+        },
+    )
     .on("work")
     .env(SHORT)
     .logs()
@@ -82,26 +90,38 @@ pub(super) const CHECKS: &[Check] = &[
     .env(SHORT)
     .logs()
     .alone(),
-    should("drain.5/second-signal-ends-at-once", "A second SIGTERM ends the server while a call runs, with status 143.", |t| {
-        let _running = begin(t, "/?do=sleep&ms=120000", &unique("endless"))?;
-        t.signal(Signal::Terminate)?;
-        let heard = wait(LOOK, || (t.get("/readyz").ok()?.reply.status == 503).then_some(()));
-        expect(heard.is_some(), "/readyz says 503 after the first signal", "it did not")?;
-        t.signal(Signal::Terminate)?;
-        status(t.exit_within(PATIENCE)?, 143)
-    })
+    should(
+        "drain.5/second-signal-ends-at-once",
+        "A second SIGTERM ends the server while a call runs, with status 143.",
+        |t| {
+            let _running = begin(t, "/?do=sleep&ms=120000", &unique("endless"))?;
+            t.signal(Signal::Terminate)?;
+            let heard = wait(LOOK, || (t.get("/readyz").ok()?.reply.status == 503).then_some(()));
+            expect(heard.is_some(), "/readyz says 503 after the first signal", "it did not")?;
+            t.signal(Signal::Terminate)?;
+            status(t.exit_within(PATIENCE)?, 143)
+        },
+    )
     .on("work")
     .env(&[("DRAIN_DELAY", "300"), ("SHUTDOWN_TIMEOUT", "300"), ("FUNC_TIMEOUT", "600")])
     .logs()
     .alone(),
-    should("drain.6/idle-connections-are-closed", "Connections without a request do not keep the server.", |t| {
-        let mut idle = t.connect()?;
-        idle.exchange(&Request::get("/").keep())?.ok()?;
-        let began = Instant::now();
-        t.signal(Signal::Terminate)?;
-        status(t.exit_within(PATIENCE)?, 0)?;
-        expect(idle.is_closed(Duration::from_secs(5)), "the connection is closed", format!("it is open {:.1?} later", began.elapsed()))
-    })
+    should(
+        "drain.6/idle-connections-are-closed",
+        "Connections without a request do not keep the server.",
+        |t| {
+            let mut idle = t.connect()?;
+            idle.exchange(&Request::get("/").keep())?.ok()?;
+            let began = Instant::now();
+            t.signal(Signal::Terminate)?;
+            status(t.exit_within(PATIENCE)?, 0)?;
+            expect(
+                idle.is_closed(Duration::from_secs(5)),
+                "the connection is closed",
+                format!("it is open {:.1?} later", began.elapsed()),
+            )
+        },
+    )
     .env(&[("DRAIN_DELAY", "0"), ("SHUTDOWN_TIMEOUT", "600"), ("FUNC_IDLE_TIMEOUT", "600")])
     .logs()
     .alone(),

@@ -12,11 +12,15 @@ pub(super) const CHECKS: &[Check] = &[
         exchange.expect((500..600).contains(&status), "a status from 500 on", format!("status {status}"))
     })
     .on("fail"),
-    must("errors.2/serves-after-failure", "The next call after an exception is answered.", |t| goes_on_after(t, "raise"))
-        .on("fail"),
-    must("errors.2/serves-after-odd-failure", "So is the next call after the language's other way to fail.", |t| {
-        goes_on_after(t, "odd")
+    must("errors.2/serves-after-failure", "The next call after an exception is answered.", |t| {
+        goes_on_after(t, "raise")
     })
+    .on("fail"),
+    must(
+        "errors.2/serves-after-odd-failure",
+        "So is the next call after the language's other way to fail.",
+        |t| goes_on_after(t, "odd"),
+    )
     .on("fail"),
     must("errors.2/serves-after-many-failures", "Fifty failures at once end nothing.", |t| {
         std::thread::scope(|scope| {
@@ -27,16 +31,27 @@ pub(super) const CHECKS: &[Check] = &[
         t.get("/")?.ok()?.body("fine").map(drop)
     })
     .on("fail"),
-    should("errors.3/exception-is-500", "An exception is answered 500.", |t| t.get("/?how=raise")?.status(500).map(drop)).on("fail"),
+    should("errors.3/exception-is-500", "An exception is answered 500.", |t| {
+        t.get("/?how=raise")?.status(500).map(drop)
+    })
+    .on("fail"),
     should("errors.3/odd-failure-is-500", "The language's other way to fail is answered 500.", |t| {
         t.get("/?how=odd")?.status(500).map(drop)
     })
     .on("fail"),
-    should("errors.4/message-is-not-shown", "The client does not see the exception's message.", |t| hides(t, "raise")).on("fail"),
-    should("errors.4/odd-message-is-not-shown", "Nor that of the other way to fail.", |t| hides(t, "odd")).on("fail"),
+    should("errors.4/message-is-not-shown", "The client does not see the exception's message.", |t| {
+        hides(t, "raise")
+    })
+    .on("fail"),
+    should("errors.4/odd-message-is-not-shown", "Nor that of the other way to fail.", |t| hides(t, "odd"))
+        .on("fail"),
     should("errors.4/body-is-plain", "The body is Internal Server Error.", |t| {
         let exchange = t.get("/?how=raise")?;
-        exchange.expect(exchange.text().trim() == "Internal Server Error", "Internal Server Error", exchange.text())
+        exchange.expect(
+            exchange.text().trim() == "Internal Server Error",
+            "Internal Server Error",
+            exchange.text(),
+        )
     })
     .on("fail"),
     should("errors.5/message-is-logged", "The exception's message is in the log.", |t| {
@@ -53,10 +68,12 @@ pub(super) const CHECKS: &[Check] = &[
     .on("fail")
     .logs()
     .alone(),
-    should("errors.6/exit-is-500", "A function that ends its process is answered 500.", |t| t.get("/?how=exit")?.status(500).map(drop))
-        .on("fail")
-        .env(PROCESS)
-        .alone(),
+    should("errors.6/exit-is-500", "A function that ends its process is answered 500.", |t| {
+        t.get("/?how=exit")?.status(500).map(drop)
+    })
+    .on("fail")
+    .env(PROCESS)
+    .alone(),
     should("errors.6/serves-after-exit", "The server goes on after a function has ended its process.", |t| {
         // Whether this one is answered is another check's question.
         let _ = t.get("/?how=exit");
@@ -65,10 +82,18 @@ pub(super) const CHECKS: &[Check] = &[
     .on("fail")
     .env(PROCESS)
     .alone(),
-    should("errors.7/detail-is-shown-on-demand", "With FUNC_ERROR_DETAIL=on the client sees the message.", |t| {
-        let exchange = t.get("/?how=raise")?;
-        exchange.expect(exchange.text().contains("secret-3f9c"), "the exception's message, secret-3f9c", exchange.text())
-    })
+    should(
+        "errors.7/detail-is-shown-on-demand",
+        "With FUNC_ERROR_DETAIL=on the client sees the message.",
+        |t| {
+            let exchange = t.get("/?how=raise")?;
+            exchange.expect(
+                exchange.text().contains("secret-3f9c"),
+                "the exception's message, secret-3f9c",
+                exchange.text(),
+            )
+        },
+    )
     .on("fail")
     .env(&[("FUNC_ERROR_DETAIL", "on")]),
     should("errors.8/failure-harms-no-neighbour", "A call that runs while others fail is answered.", |t| {

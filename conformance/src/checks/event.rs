@@ -10,7 +10,9 @@ use crate::trial::Trial;
 
 pub(super) const CHECKS: &[Check] = &[
     must("event.1/id", "The header event-id is the event's id.", |t| from_header(t, "event-id", "a1b2-c3")),
-    must("event.1/type", "The header event-type is the event's type.", |t| from_header(t, "event-type", "order.placed")),
+    must("event.1/type", "The header event-type is the event's type.", |t| {
+        from_header(t, "event-type", "order.placed")
+    }),
     must("event.1/time", "The header event-time is the event's time.", |t| {
         from_header(t, "event-time", "2026-11-20T09:21:44Z")
     }),
@@ -22,10 +24,14 @@ pub(super) const CHECKS: &[Check] = &[
         field(&answer, "/event/id", &json!("x7"))?;
         field(&answer, "/event/type", &json!("t8"))
     }),
-    should("event.3/absent-is-nothing", "Without these headers the event has no id, type, time and namespace.", |t| {
-        let answer = told(t, &Request::get("/"))?;
-        field(&answer, "/event", &json!({"id": null, "type": null, "time": null, "namespace": null}))
-    }),
+    should(
+        "event.3/absent-is-nothing",
+        "Without these headers the event has no id, type, time and namespace.",
+        |t| {
+            let answer = told(t, &Request::get("/"))?;
+            field(&answer, "/event", &json!({"id": null, "type": null, "time": null, "namespace": null}))
+        },
+    ),
     must("event.4/function-name", "The context's function-name is the handler's.", |t| {
         field(&told(t, &Request::get("/"))?, "/context/function-name", &json!("Handle"))
     })
@@ -55,7 +61,11 @@ pub(super) const CHECKS: &[Check] = &[
         field(&told(t, &Request::get("/?a=1&b=%20x&a=2"))?, "/request/query", &json!("a=1&b=%20x&a=2"))
     }),
     should("event.6/headers", "The request object has header fields of any name.", |t| {
-        field(&told(t, &Request::get("/").header("X-Own-Field", "of mine"))?, "/request/headers/x-own-field", &json!("of mine"))
+        field(
+            &told(t, &Request::get("/").header("X-Own-Field", "of mine"))?,
+            "/request/headers/x-own-field",
+            &json!("of mine"),
+        )
     }),
     should("event.6/repeated-headers", "Of a header field that is there twice no value is lost.", |t| {
         let answer = told(t, &Request::get("/").header("X-Twice", "one").header("X-Twice", "two"))?;
@@ -67,7 +77,11 @@ pub(super) const CHECKS: &[Check] = &[
         )
     }),
     should("event.6/cookies", "The header Cookie arrives as it was sent.", |t| {
-        field(&told(t, &Request::get("/").header("Cookie", "a=b; c=d"))?, "/request/headers/cookie", &json!("a=b; c=d"))
+        field(
+            &told(t, &Request::get("/").header("Cookie", "a=b; c=d"))?,
+            "/request/headers/cookie",
+            &json!("a=b; c=d"),
+        )
     }),
     must("event.7/calls-do-not-mix", "Twenty calls at once each get their own id and data.", |t| {
         let outcomes: Vec<Seen> = std::thread::scope(|scope| {
@@ -75,20 +89,25 @@ pub(super) const CHECKS: &[Check] = &[
                 .map(|number| {
                     scope.spawn(move || {
                         let (id, body) = (format!("id-{number}"), format!("body of {number}").repeat(50));
-                        let answer = told(t, &Request::post("/", TEXT, body.as_str()).header("event-id", &id))?;
+                        let answer =
+                            told(t, &Request::post("/", TEXT, body.as_str()).header("event-id", &id))?;
                         field(&answer, "/event/id", &json!(id))?;
                         data_is(&answer, body.as_bytes())
                     })
                 })
                 .collect();
-            calls.into_iter().map(|call| call.join().unwrap_or_else(|_| Err(Problem::broken("a call's thread failed")))).collect()
+            calls
+                .into_iter()
+                .map(|call| call.join().unwrap_or_else(|_| Err(Problem::broken("a call's thread failed"))))
+                .collect()
         });
         outcomes.into_iter().collect()
     }),
 ];
 
 /// What the controller of Kubeless sets.
-const CONTEXT: &[(&str, &str)] = &[("FUNC_TIMEOUT", "97"), ("FUNC_RUNTIME", "made-up1.2"), ("FUNC_MEMORY_LIMIT", "1Gi")];
+const CONTEXT: &[(&str, &str)] =
+    &[("FUNC_TIMEOUT", "97"), ("FUNC_RUNTIME", "made-up1.2"), ("FUNC_MEMORY_LIMIT", "1Gi")];
 
 fn from_header(trial: &Trial<'_>, name: &str, value: &str) -> Seen {
     let answer = told(trial, &Request::get("/").header(name, value))?;

@@ -9,10 +9,14 @@ use crate::problem::{Problem, Seen, expect};
 use crate::trial::{Attempt, Ended, PATIENCE, Trial, wait};
 
 pub(super) const CHECKS: &[Check] = &[
-    must("load.1/function-is-called", "A request is answered by the function that MOD_NAME and FUNC_HANDLER name.", |t| {
-        let (exchange, value) = told(t, &Request::get("/"))?;
-        exchange.expect(value["event"].is_object(), "what the function returns", format!("{value}"))
-    }),
+    must(
+        "load.1/function-is-called",
+        "A request is answered by the function that MOD_NAME and FUNC_HANDLER name.",
+        |t| {
+            let (exchange, value) = told(t, &Request::get("/"))?;
+            exchange.expect(value["event"].is_object(), "what the function returns", format!("{value}"))
+        },
+    ),
     should("load.2/port-is-listened-on", "The server listens on the port of FUNC_PORT.", |t| {
         let Attempt::Started(instance) = t.start(&[])? else {
             return Err(Problem::failed("a server that starts", "the build step refuses the function"));
@@ -22,55 +26,73 @@ pub(super) const CHECKS: &[Check] = &[
         expect(answered.is_some(), "an answer on the port of FUNC_PORT", instance.output().tail())
     })
     .starts(),
-    should("load.3/siblings-are-found", "A module beside the function's own is found when it is loaded.", |t| {
-        t.get("/")?.ok()?.body("the sibling says hello").map(drop)
-    })
+    should(
+        "load.3/siblings-are-found",
+        "A module beside the function's own is found when it is loaded.",
+        |t| t.get("/")?.ok()?.body("the sibling says hello").map(drop),
+    )
     .on("siblings"),
-    should("load.4/empty-dependency-file-does-no-harm", "An empty file of dependencies lies beside the function.", |t| {
-        t.get("/")?.ok().map(drop)
-    })
+    should(
+        "load.4/empty-dependency-file-does-no-harm",
+        "An empty file of dependencies lies beside the function.",
+        |t| t.get("/")?.ok().map(drop),
+    )
     .on("siblings"),
-    must("load.5/dependency-is-found", "The function imports a package that is installed under the mount.", |t| {
-        t.get("/")?.ok()?.body("the dependency says hello").map(drop)
-    })
+    must(
+        "load.5/dependency-is-found",
+        "The function imports a package that is installed under the mount.",
+        |t| t.get("/")?.ok()?.body("the dependency says hello").map(drop),
+    )
     .on("dependencies")
     .needs("dependencies"),
-    should("load.6/ends-when-the-function-does-not-parse", "A function with a mistake in its syntax ends the process.", |t| {
-        failed(t, &[]).map(drop)
-    })
+    should(
+        "load.6/ends-when-the-function-does-not-parse",
+        "A function with a mistake in its syntax ends the process.",
+        |t| failed(t, &[]).map(drop),
+    )
     .on("broken-syntax")
     .starts(),
-    should("load.6/ends-when-loading-fails", "A function that fails while it is loaded ends the process.", |t| {
-        failed(t, &[]).map(drop)
-    })
+    should(
+        "load.6/ends-when-loading-fails",
+        "A function that fails while it is loaded ends the process.",
+        |t| failed(t, &[]).map(drop),
+    )
     .on("broken-load")
     .starts(),
-    should("load.6/ends-without-the-handler", "A handler that the module does not have ends the process.", |t| {
-        failed(t, &[("FUNC_HANDLER", "NoSuchHandler")]).map(drop)
-    })
+    should(
+        "load.6/ends-without-the-handler",
+        "A handler that the module does not have ends the process.",
+        |t| failed(t, &[("FUNC_HANDLER", "NoSuchHandler")]).map(drop),
+    )
     .starts(),
     should("load.7/parse-error-names-the-file", "The log names the file that does not parse.", |t| {
         says(&failed(t, &[])?, "function.")
     })
     .on("broken-syntax")
     .starts(),
-    should("load.7/load-error-is-told", "The log has the message of what failed while the function was loaded.", |t| {
-        says(&failed(t, &[])?, "no database today")
-    })
+    should(
+        "load.7/load-error-is-told",
+        "The log has the message of what failed while the function was loaded.",
+        |t| says(&failed(t, &[])?, "no database today"),
+    )
     .on("broken-load")
     .starts(),
     should("load.7/missing-handler-is-named", "The log names the handler that is not there.", |t| {
         says(&failed(t, &[("FUNC_HANDLER", "NoSuchHandler")])?, "NoSuchHandler")
     })
     .starts(),
-    should("load.8/reason-is-in-the-termination-log", "The reason of a failed start is in the termination log.", |t| {
-        let ended = failed(t, &[])?;
-        expect(
-            ended.told.contains("no database today"),
-            "the termination log has the reason, \"no database today\"",
-            format!("it has {:?}", ended.told),
-        )
-    })
+    should(
+        "load.8/reason-is-in-the-termination-log",
+        "The reason of a failed start is in the termination log.",
+        |t| {
+            let ended = failed(t, &[])?;
+            expect(
+                ended.told.contains("no database today"),
+                "the termination log has the reason, \"no database today\"",
+                format!("it has {:?}", ended.told),
+            )
+        },
+    )
     .on("broken-load")
     .starts(),
     should("load.9/bad-variable-ends-the-start", "FUNC_TIMEOUT=soon ends the process.", |t| {
@@ -97,15 +119,21 @@ pub(super) const CHECKS: &[Check] = &[
         status(&failed(t, &[("FUNC_HANDLER", "NoSuchHandler")])?, 65)
     })
     .starts(),
-    should("load.11/empty-counts-as-not-set", "With FUNC_TIMEOUT and REQ_MB_LIMIT empty the server starts.", |t| {
-        t.started(&[("FUNC_TIMEOUT", ""), ("REQ_MB_LIMIT", "")])?.get("/")?.ok().map(drop)
-    })
+    should(
+        "load.11/empty-counts-as-not-set",
+        "With FUNC_TIMEOUT and REQ_MB_LIMIT empty the server starts.",
+        |t| t.started(&[("FUNC_TIMEOUT", ""), ("REQ_MB_LIMIT", "")])?.get("/")?.ok().map(drop),
+    )
     .starts(),
     should("load.12/loaded-before-calls", "Loading takes 4 s; a call after readiness takes less.", |t| {
         let (exchange, took) = timed(|| t.get("/"));
         let exchange = exchange?;
         exchange.ok()?.body("loaded")?;
-        exchange.expect(took < LOADING, "an answer in less than loading takes, 4 s", format!("it took {took:.1?}"))
+        exchange.expect(
+            took < LOADING,
+            "an answer in less than loading takes, 4 s",
+            format!("it took {took:.1?}"),
+        )
     })
     .on("slow-load"),
     should("load.12/loaded-once", "Five calls, one after the other, do not load the function again.", |t| {
@@ -120,9 +148,11 @@ pub(super) const CHECKS: &[Check] = &[
         field(&answer, "/context/timeout", &"2.5".into())
     })
     .starts(),
-    should("load.13/no-memory-limit", "FUNC_MEMORY_LIMIT=0, as Kubeless says that there is none, is taken.", |t| {
-        t.started(&[("FUNC_MEMORY_LIMIT", "0")])?.get("/")?.ok().map(drop)
-    })
+    should(
+        "load.13/no-memory-limit",
+        "FUNC_MEMORY_LIMIT=0, as Kubeless says that there is none, is taken.",
+        |t| t.started(&[("FUNC_MEMORY_LIMIT", "0")])?.get("/")?.ok().map(drop),
+    )
     .starts(),
 ];
 
@@ -140,7 +170,11 @@ fn failed(trial: &Trial<'_>, environment: &[(&str, &str)]) -> Result<Ended, Prob
 }
 
 fn says(ended: &Ended, word: &str) -> Seen {
-    expect(ended.said.contains(word), format!("what it writes has \"{word}\""), format!("it has written:\n{}", ended.said.trim()))
+    expect(
+        ended.said.contains(word),
+        format!("what it writes has \"{word}\""),
+        format!("it has written:\n{}", ended.said.trim()),
+    )
 }
 
 fn status(ended: &Ended, status: i32) -> Seen {

@@ -18,7 +18,9 @@ pub(super) const CHECKS: &[Check] = &[
     should("methods.2/put", "PUT reaches the function with its body.", |t| with_body(t, "PUT")),
     should("methods.2/patch", "PATCH reaches the function with its body.", |t| with_body(t, "PATCH")),
     should("methods.2/delete", "DELETE reaches the function.", |t| reaches(t, "DELETE", "/")),
-    should("methods.2/unusual", "A method that nobody has heard of reaches the function.", |t| reaches(t, "FROBNICATE", "/")),
+    should("methods.2/unusual", "A method that nobody has heard of reaches the function.", |t| {
+        reaches(t, "FROBNICATE", "/")
+    }),
     should("methods.3/head-has-no-body", "HEAD is answered like GET, without a body.", |t| {
         let mut connection = t.connect()?;
         connection.exchange(&Request::new("HEAD", "/").keep())?.status(200)?;
@@ -41,7 +43,11 @@ pub(super) const CHECKS: &[Check] = &[
         let mut connection = t.connect()?;
         let request = Request::get("/").old();
         connection.exchange(&request)?.ok()?;
-        expect(connection.is_closed(Duration::from_secs(20)), "the connection is closed", "it is open after 20 s")
+        expect(
+            connection.is_closed(Duration::from_secs(20)),
+            "the connection is closed",
+            "it is open after 20 s",
+        )
     }),
     should("methods.7/http-2", "HTTP/2 with prior knowledge is spoken on the same port.", |t| {
         let mut connection = t.connect()?;
@@ -52,7 +58,11 @@ pub(super) const CHECKS: &[Check] = &[
         expect(
             headers.contains(&0x88),
             "a HEADERS frame with status 200",
-            format!("{} bytes came, and no such frame: {:?}", found.len(), String::from_utf8_lossy(&found[..found.len().min(80)])),
+            format!(
+                "{} bytes came, and no such frame: {:?}",
+                found.len(),
+                String::from_utf8_lossy(&found[..found.len().min(80)])
+            ),
         )
     }),
 ];

@@ -8,7 +8,7 @@ use super::tools::{begin, unique};
 use crate::check::{Check, may, must, should};
 use crate::http::Request;
 use crate::problem::expect;
-use crate::trial::PATIENCE;
+use crate::trial::{PATIENCE, wait};
 
 pub(super) const CHECKS: &[Check] = &[
     must("reply.1/text-is-the-body", "A text that the function returns is the body of a 200.", |t| {
@@ -19,21 +19,31 @@ pub(super) const CHECKS: &[Check] = &[
         t.get("/?as=unicode")?.ok()?.body("grüße 🌍").map(drop)
     })
     .on("reply"),
-    should("reply.2/nothing-is-an-empty-200", "A function that returns nothing is answered with an empty 200.", |t| {
-        t.get("/?as=nothing")?.ok()?.body("").map(drop)
-    })
+    should(
+        "reply.2/nothing-is-an-empty-200",
+        "A function that returns nothing is answered with an empty 200.",
+        |t| t.get("/?as=nothing")?.ok()?.body("").map(drop),
+    )
     .on("reply"),
     should("reply.3/object-is-json", "An object that the function returns goes out as JSON.", |t| {
         let exchange = t.get("/?as=object")?;
         exchange.ok()?;
         let found = exchange.json()?;
-        exchange.expect(found == json!({"hello": "world", "n": 1}), "{\"hello\": \"world\", \"n\": 1}", found.to_string())
+        exchange.expect(
+            found == json!({"hello": "world", "n": 1}),
+            "{\"hello\": \"world\", \"n\": 1}",
+            found.to_string(),
+        )
     })
     .on("reply"),
     should("reply.3/object-has-its-type", "An object goes out as application/json.", |t| {
         let exchange = t.get("/?as=object")?;
         let found = exchange.reply.header("content-type").unwrap_or("nothing").to_owned();
-        exchange.expect(found.starts_with("application/json"), "Content-Type: application/json", found.clone())
+        exchange.expect(
+            found.starts_with("application/json"),
+            "Content-Type: application/json",
+            found.clone(),
+        )
     })
     .on("reply"),
     should("reply.4/bytes-stay-as-they-are", "Bytes that are no text go out as they are.", |t| {
@@ -92,8 +102,13 @@ pub(super) const CHECKS: &[Check] = &[
     should("reply.8/large-arrives-whole", "A reply of 8 MiB arrives whole.", |t| {
         let exchange = t.get("/?as=big&size=8388608")?;
         exchange.ok()?;
-        let (length, right) = (exchange.reply.body.len(), exchange.reply.body.iter().all(|byte| *byte == b'x'));
-        exchange.expect(length == 8_388_608 && right, "8388608 bytes x", format!("{length} bytes, all of them x: {right}"))
+        let (length, right) =
+            (exchange.reply.body.len(), exchange.reply.body.iter().all(|byte| *byte == b'x'));
+        exchange.expect(
+            length == 8_388_608 && right,
+            "8388608 bytes x",
+            format!("{length} bytes, all of them x: {right}"),
+        )
     })
     .on("reply"),
     should("reply.9/connection-is-kept", "Three calls are answered on one connection.", |t| {
@@ -104,56 +119,83 @@ pub(super) const CHECKS: &[Check] = &[
         Ok(())
     })
     .on("reply"),
-    should("reply.9/answers-keep-their-order", "Requests that are sent at once are answered in their order.", |t| {
-        let mut connection = t.connect()?;
-        let host = t.address()?.to_string();
-        let mut bytes = Request::get("/?as=unicode").keep().bytes(&host);
-        bytes.extend(Request::get("/?as=text").bytes(&host));
-        connection.write(bytes);
-        connection.answer("GET")?.ok()?.body("grüße 🌍")?;
-        connection.answer("GET")?.ok()?.body("hello world").map(drop)
-    })
+    should(
+        "reply.9/answers-keep-their-order",
+        "Requests that are sent at once are answered in their order.",
+        |t| {
+            let mut connection = t.connect()?;
+            let host = t.address()?.to_string();
+            let mut bytes = Request::get("/?as=unicode").keep().bytes(&host);
+            bytes.extend(Request::get("/?as=text").bytes(&host));
+            connection.write(bytes);
+            connection.answer("GET")?.ok()?.body("grüße 🌍")?;
+            connection.answer("GET")?.ok()?.body("hello world").map(drop)
+        },
+    )
     .on("reply"),
-    must("reply.10/pieces-come-when-they-are-made", "The first piece is there while the function still waits.", |t| {
-        let mut connection = t.connect()?;
-        connection.send(&Request::get("/?pieces=2&ms=3000"));
-        let reply = connection.answer_head()?;
-        expect(reply.status == 200, "status 200", format!("status {}", reply.status))?;
-        let end = Instant::now() + PATIENCE;
-        let first = connection.chunk(end).unwrap_or_default();
-        let came = Instant::now();
-        expect(first == b"piece 1\n", "the first piece by itself", format!("{:?}", String::from_utf8_lossy(&first)))?;
-        let second = connection.chunk(end).unwrap_or_default();
-        expect(second == b"piece 2\n", "the second piece", format!("{:?}", String::from_utf8_lossy(&second)))?;
-        expect(
-            came.elapsed() > Duration::from_secs(1),
-            "3 s between the pieces, as the function makes them",
-            format!("{:.1?} between them", came.elapsed()),
-        )
-    })
+    must(
+        "reply.10/pieces-come-when-they-are-made",
+        "The first piece is there while the function still waits.",
+        |t| {
+            let mut connection = t.connect()?;
+            connection.send(&Request::get("/?pieces=2&ms=3000"));
+            let reply = connection.answer_head()?;
+            expect(reply.status == 200, "status 200", format!("status {}", reply.status))?;
+            let end = Instant::now() + PATIENCE;
+            let first = connection.chunk(end).unwrap_or_default();
+            let came = Instant::now();
+            expect(
+                first == b"piece 1\n",
+                "the first piece by itself",
+                format!("{:?}", String::from_utf8_lossy(&first)),
+            )?;
+            let second = connection.chunk(end).unwrap_or_default();
+            expect(
+                second == b"piece 2\n",
+                "the second piece",
+                format!("{:?}", String::from_utf8_lossy(&second)),
+            )?;
+            expect(
+                came.elapsed() > Duration::from_secs(1),
+                "3 s between the pieces, as the function makes them",
+                format!("{:.1?} between them", came.elapsed()),
+            )
+        },
+    )
     .on("stream")
     .needs("streaming-reply"),
-    must("reply.10/pieces-are-all-there", "A hundred pieces arrive in their order, and the reply ends.", |t| {
-        let whole: String = (1..=100).map(|number| format!("piece {number}\n")).collect();
-        t.get("/?pieces=100&ms=0")?.ok()?.body(whole).map(drop)
-    })
+    must(
+        "reply.10/pieces-are-all-there",
+        "A hundred pieces arrive in their order, and the reply ends.",
+        |t| {
+            let whole: String = (1..=100).map(|number| format!("piece {number}\n")).collect();
+            t.get("/?pieces=100&ms=0")?.ok()?.body(whole).map(drop)
+        },
+    )
     .on("stream")
     .needs("streaming-reply"),
-    must("reply.11/failure-cuts-off", "A function that fails after its first piece is not taken for one that has ended.", |t| {
-        let exchange = t.get("/?pieces=1&ms=100&then=raise")?;
-        exchange.expect(
-            !exchange.reply.complete || exchange.reply.status >= 500,
-            "a reply that breaks off",
-            "a reply that ends as if it were whole",
-        )
-    })
+    must(
+        "reply.11/failure-cuts-off",
+        "A function that fails after its first piece is not taken for one that has ended.",
+        |t| {
+            let exchange = t.get("/?pieces=1&ms=100&then=raise")?;
+            exchange.expect(
+                !exchange.reply.complete || exchange.reply.status >= 500,
+                "a reply that breaks off",
+                "a reply that ends as if it were whole",
+            )
+        },
+    )
     .on("stream")
     .needs("streaming-reply"),
     may("reply.12/client-that-leaves-stops-it", "The function stops when its client has left.", |t| {
         let name = unique("left");
         drop(begin(t, "/?pieces=100000&ms=50", &name)?);
         let word = format!("stopped {name}");
-        t.log_until(&format!("the function stops, and its line \"{word}\" is in the log"), |log| log.contains(&word)).map(drop)
+        t.log_until(&format!("the function stops, and its line \"{word}\" is in the log"), |log| {
+            log.contains(&word)
+        })
+        .map(drop)
     })
     .on("stream")
     .needs("streaming-reply")
@@ -161,11 +203,12 @@ pub(super) const CHECKS: &[Check] = &[
     may("reply.12/slow-client-slows-it", "A function makes no more than its client takes.", |t| {
         let name = unique("slow");
         let _idle = begin(t, "/?pieces=2000&ms=0&size=65536", &name)?;
-        // 128 MiB do not fit into what lies between function and client.
-        std::thread::sleep(Duration::from_secs(2));
-        let log = t.instance()?.output().all();
+        // 128 MiB do not fit into what lies between function and client, and take less than this to be made.
+        let word = format!("stopped {name}");
+        let log = || t.instance.as_ref().map(|instance| instance.output().all()).unwrap_or_default();
+        let outran = wait(Duration::from_secs(2), || log().contains(&word).then_some(()));
         expect(
-            !log.contains(&format!("stopped {name}")),
+            outran.is_none(),
             "the function waits for its client",
             "it has made all 128 MiB, and the client has taken none",
         )

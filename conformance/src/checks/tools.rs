@@ -27,7 +27,11 @@ pub(super) fn told(trial: &Trial<'_>, request: &Request) -> Result<(Exchange, Va
 /// The field at `path`, such as `/event/id`, is this.
 pub(super) fn field(told: &(Exchange, Value), path: &str, expected: &Value) -> Result<(), Problem> {
     let found = told.1.pointer(path).unwrap_or(&Value::Null);
-    told.0.expect(found == expected, format!("the function is told {path} = {expected}"), format!("{path} = {found}"))
+    told.0.expect(
+        found == expected,
+        format!("the function is told {path} = {expected}"),
+        format!("{path} = {found}"),
+    )
 }
 
 /// The bytes of `data`, as the fixture `event` tells them.
@@ -44,7 +48,11 @@ pub(super) fn data_is(told: &(Exchange, Value), expected: &[u8]) -> Result<(), P
     told.0.expect(
         found == expected,
         format!("the function gets the {} bytes that were sent", expected.len()),
-        format!("it gets {} bytes: {:?}", found.len(), String::from_utf8_lossy(&found[..found.len().min(80)])),
+        format!(
+            "it gets {} bytes: {:?}",
+            found.len(),
+            String::from_utf8_lossy(&found[..found.len().min(80)])
+        ),
     )
 }
 
@@ -59,7 +67,9 @@ pub(super) fn begin(trial: &Trial<'_>, target: &str, name: &str) -> Result<Conne
 /// Waits until the fixture `work` has begun with the call of this event id.
 pub(super) fn begun(trial: &Trial<'_>, name: &str) -> Result<(), Problem> {
     let word = format!("begun {name}");
-    trial.log_until(&format!("the function begins, and its line \"{word}\" is in the log"), |log| log.contains(&word))?;
+    trial.log_until(&format!("the function begins, and its line \"{word}\" is in the log"), |log| {
+        log.contains(&word)
+    })?;
     Ok(())
 }
 
@@ -67,7 +77,9 @@ pub(super) fn begun(trial: &Trial<'_>, name: &str) -> Result<(), Problem> {
 pub(super) fn was_not_called(trial: &Trial<'_>, name: &str) -> Result<(), Problem> {
     let later = format!("after-{name}");
     trial.send(&Request::get("/").header("event-id", &later))?.status(200)?;
-    let log = trial.log_until("what the function prints is in the log", |log| log.contains(&format!("called {later}")))?;
+    let log = trial.log_until("what the function prints is in the log", |log| {
+        log.contains(&format!("called {later}"))
+    })?;
     crate::problem::expect(
         !log.contains(&format!("called {name}")),
         "the function is not called",

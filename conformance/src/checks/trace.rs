@@ -25,13 +25,21 @@ pub(super) const CHECKS: &[Check] = &[
         let found = id(t, &Request::get("/").header("X-Request-Id", &long))?;
         expect(found.len() < 1000, "another id, or a part of it", "all 5000 signs")
     }),
-    should("trace.3/trace-id-is-taken-over", "The function gets a traceparent with the client's trace id.", |t| {
-        let parent = told_parent(t, &Request::get("/").header("traceparent", PARENT))?;
-        expect(parent.contains(TRACE), format!("a traceparent with {TRACE}"), parent)
-    }),
+    should(
+        "trace.3/trace-id-is-taken-over",
+        "The function gets a traceparent with the client's trace id.",
+        |t| {
+            let parent = told_parent(t, &Request::get("/").header("traceparent", PARENT))?;
+            expect(parent.contains(TRACE), format!("a traceparent with {TRACE}"), parent)
+        },
+    ),
     should("trace.3/span-is-the-hosts", "Its span is the server's, and not the client's.", |t| {
         let parent = told_parent(t, &Request::get("/").header("traceparent", PARENT))?;
-        expect(is_parent(&parent) && !parent.contains("00f067aa0ba902b7"), "a traceparent with another span", parent)
+        expect(
+            is_parent(&parent) && !parent.contains("00f067aa0ba902b7"),
+            "a traceparent with another span",
+            parent,
+        )
     }),
     should("trace.3/trace-is-made", "Without one the function gets a traceparent all the same.", |t| {
         let parent = told_parent(t, &Request::get("/"))?;
@@ -41,29 +49,46 @@ pub(super) const CHECKS: &[Check] = &[
         let parent = told_parent(t, &Request::get("/").header("traceparent", "00-zz-not-a-trace"))?;
         expect(is_parent(&parent), "a traceparent of version 00", parent)
     }),
-    should("trace.4/zero-trace-is-replaced", "A trace id of zeros, which is not allowed, is replaced.", |t| {
-        let zeros = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
-        let parent = told_parent(t, &Request::get("/").header("traceparent", &zeros))?;
-        expect(is_parent(&parent) && !parent.contains(&"0".repeat(32)), "a traceparent with another trace id", parent)
-    }),
+    should(
+        "trace.4/zero-trace-is-replaced",
+        "A trace id of zeros, which is not allowed, is replaced.",
+        |t| {
+            let zeros = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
+            let parent = told_parent(t, &Request::get("/").header("traceparent", &zeros))?;
+            expect(
+                is_parent(&parent) && !parent.contains(&"0".repeat(32)),
+                "a traceparent with another trace id",
+                parent,
+            )
+        },
+    ),
     should("trace.5/tracestate-is-passed-on", "The header tracestate reaches the function.", |t| {
         let request = Request::get("/").header("traceparent", PARENT).header("tracestate", "vendor=abc");
         field(&told(t, &request)?, "/request/headers/tracestate", &"vendor=abc".into())
     }),
-    should("trace.6/ids-are-in-the-access-line", "A request's line has its request id and its trace id.", |t| {
-        let id = unique("logged");
-        t.send(&Request::get("/").header("X-Request-Id", &id).header("traceparent", PARENT))?.ok()?;
-        let line = t.line_until("a line with the request id", |line| line.contains(&id))?;
-        expect(line.contains(TRACE), format!("a line with {TRACE} as well"), line)
-    })
+    should(
+        "trace.6/ids-are-in-the-access-line",
+        "A request's line has its request id and its trace id.",
+        |t| {
+            let id = unique("logged");
+            t.send(&Request::get("/").header("X-Request-Id", &id).header("traceparent", PARENT))?.ok()?;
+            let line = t.line_until("a line with the request id", |line| line.contains(&id))?;
+            expect(line.contains(TRACE), format!("a line with {TRACE} as well"), line)
+        },
+    )
     .logs(),
-    should("trace.6/failure-is-logged-with-its-ids", "The line that says why a call failed has its trace id.", |t| {
-        let trace = format!("{:032x}", fastrand::u128(1..));
-        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
-        t.send(&Request::get("/?how=raise").header("traceparent", &parent))?;
-        let has = |log: &str| log.lines().any(|line| line.contains(&trace) && line.contains("secret-3f9c"));
-        t.log_until("a line with the message and the trace id", has).map(drop)
-    })
+    should(
+        "trace.6/failure-is-logged-with-its-ids",
+        "The line that says why a call failed has its trace id.",
+        |t| {
+            let trace = format!("{:032x}", fastrand::u128(1..));
+            let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+            t.send(&Request::get("/?how=raise").header("traceparent", &parent))?;
+            let has =
+                |log: &str| log.lines().any(|line| line.contains(&trace) && line.contains("secret-3f9c"));
+            t.log_until("a line with the message and the trace id", has).map(drop)
+        },
+    )
     .on("fail")
     .logs(),
 ];
@@ -77,11 +102,17 @@ fn id(trial: &Trial<'_>, request: &Request) -> Result<String, Problem> {
 
 fn told_parent(trial: &Trial<'_>, request: &Request) -> Result<String, Problem> {
     let answer = told(trial, request)?;
-    Ok(answer.1.pointer("/request/headers/traceparent").and_then(|value| value.as_str()).unwrap_or("no traceparent").to_owned())
+    Ok(answer
+        .1
+        .pointer("/request/headers/traceparent")
+        .and_then(|value| value.as_str())
+        .unwrap_or("no traceparent")
+        .to_owned())
 }
 
 fn is_parent(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
-    let hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|sign| sign.is_ascii_hexdigit());
+    let hex =
+        |part: &str, length: usize| part.len() == length && part.bytes().all(|sign| sign.is_ascii_hexdigit());
     matches!(parts[..], ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
 }

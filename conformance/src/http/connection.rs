@@ -25,7 +25,10 @@ impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self, Problem> {
         let refused = |problem| {
-            Problem::failed("a connection is accepted", format!("{address} cannot be connected to: {problem}"))
+            Problem::failed(
+                "a connection is accepted",
+                format!("{address} cannot be connected to: {problem}"),
+            )
         };
         let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(refused)?;
         stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(refused)?;
@@ -72,7 +75,8 @@ impl Connection {
     pub fn answer(&mut self, method: &str) -> Result<Exchange, Problem> {
         let mut reply = self.answer_head()?;
         let end = Instant::now() + self.patience;
-        let coded = reply.all("transfer-encoding").any(|value| value.to_ascii_lowercase().contains("chunked"));
+        let coded =
+            reply.all("transfer-encoding").any(|value| value.to_ascii_lowercase().contains("chunked"));
         if method == "HEAD" || matches!(reply.status, 204 | 304) {
             reply.complete = true;
         } else if coded {
@@ -83,7 +87,9 @@ impl Connection {
                     break;
                 }
             }
-        } else if let Some(length) = reply.header("content-length").and_then(|length| length.parse::<usize>().ok()) {
+        } else if let Some(length) =
+            reply.header("content-length").and_then(|length| length.parse::<usize>().ok())
+        {
             while self.rest.len() < length && self.fill(end) {}
             reply.complete = self.rest.len() >= length;
             reply.body = self.rest.drain(..length.min(self.rest.len())).collect();
@@ -106,7 +112,11 @@ impl Connection {
                 Ok(httparse::Status::Complete(length)) => {
                     let status = parsed.code.unwrap_or_default();
                     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-                    let headers = parsed.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect();
+                    let headers = parsed
+                        .headers
+                        .iter()
+                        .map(|field| (field.name.to_owned(), text(field.value)))
+                        .collect();
                     let head = self.rest.drain(..length).collect();
                     if (100..200).contains(&status) && status != 101 {
                         interim.push(status);
@@ -122,7 +132,11 @@ impl Connection {
             if !self.fill(end) {
                 let left = Instant::now() < end;
                 let waited = format!("no answer came within {} s", self.patience.as_secs());
-                return Err(self.problem(if left { "the connection was closed without an answer" } else { &waited }));
+                return Err(self.problem(if left {
+                    "the connection was closed without an answer"
+                } else {
+                    &waited
+                }));
             }
         }
     }
@@ -190,7 +204,11 @@ impl Connection {
                     self.rest.extend(&piece[..length]);
                     return true;
                 }
-                Err(problem) if matches!(problem.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(problem)
+                    if matches!(
+                        problem.kind(),
+                        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+                    ) => {}
                 Err(_) => return false,
             }
         }

@@ -23,12 +23,18 @@ pub struct Reply {
 impl Reply {
     /// The first field of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// All fields of this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -59,7 +65,11 @@ impl Exchange {
 
     /// The status is this one.
     pub fn status(&self, status: u16) -> Result<&Self, Problem> {
-        self.expect(self.reply.status == status, format!("status {status}"), format!("status {}", self.reply.status))?;
+        self.expect(
+            self.reply.status == status,
+            format!("status {status}"),
+            format!("status {}", self.reply.status),
+        )?;
         Ok(self)
     }
 
@@ -67,7 +77,11 @@ impl Exchange {
     pub fn status_in(&self, statuses: &[u16]) -> Result<&Self, Problem> {
         let words: Vec<_> = statuses.iter().map(u16::to_string).collect();
         let holds = statuses.contains(&self.reply.status);
-        self.expect(holds, format!("status {}", words.join(" or ")), format!("status {}", self.reply.status))?;
+        self.expect(
+            holds,
+            format!("status {}", words.join(" or ")),
+            format!("status {}", self.reply.status),
+        )?;
         Ok(self)
     }
 
@@ -78,7 +92,11 @@ impl Exchange {
 
     /// The body came to its end.
     pub fn complete(&self) -> Result<&Self, Problem> {
-        self.expect(self.reply.complete, "a body that comes to its end", "the connection ended before the body did")?;
+        self.expect(
+            self.reply.complete,
+            "a body that comes to its end",
+            "the connection ended before the body did",
+        )?;
         Ok(self)
     }
 
@@ -114,7 +132,8 @@ impl Exchange {
 
     /// The body as JSON.
     pub fn json(&self) -> Result<serde_json::Value, Problem> {
-        serde_json::from_slice(&self.reply.body)
-            .map_err(|problem| self.problem("a body that is JSON", format!("{problem}: {:?}", show(&self.reply.body))))
+        serde_json::from_slice(&self.reply.body).map_err(|problem| {
+            self.problem("a body that is JSON", format!("{problem}: {:?}", show(&self.reply.body)))
+        })
     }
 }

@@ -15,7 +15,9 @@ pub(crate) fn show(bytes: &[u8]) -> String {
     const SHOWN: usize = 1500;
     let mut text: String = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)])
         .chars()
-        .map(|sign| if sign.is_control() && sign != '\n' && sign != '\r' && sign != '\t' { '.' } else { sign })
+        .map(
+            |sign| if sign.is_control() && sign != '\n' && sign != '\r' && sign != '\t' { '.' } else { sign },
+        )
         .filter(|sign| *sign != '\r')
         .collect();
     if bytes.len() > SHOWN {

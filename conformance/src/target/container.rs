@@ -40,7 +40,12 @@ impl Container {
     fn inspect(&self, format: &str) -> Result<String, String> {
         let ran = self.run(&["image", "inspect", "--format", format, &self.image])?;
         if !ran.status.success() {
-            return Err(format!("{} does not know the image {}: {}", self.program, self.image, said(&ran.stderr)));
+            return Err(format!(
+                "{} does not know the image {}: {}",
+                self.program,
+                self.image,
+                said(&ran.stderr)
+            ));
         }
         let text = said(&ran.stdout);
         // Go's templates write this for what is not there.
@@ -56,7 +61,9 @@ impl Container {
     fn is_on_host(&self) -> bool {
         let options = &self.options;
         options.iter().any(|option| option == "--network=host" || option == "--net=host")
-            || options.windows(2).any(|pair| (pair[0] == "--network" || pair[0] == "--net") && pair[1] == "host")
+            || options
+                .windows(2)
+                .any(|pair| (pair[0] == "--network" || pair[0] == "--net") && pair[1] == "host")
     }
 }
 
@@ -72,7 +79,8 @@ impl Target for Container {
     fn describe(&self) -> Result<Description, String> {
         let labelled = self.inspect(&format!("{{{{index .Config.Labels \"{LABEL}\"}}}}"))?;
         let version = self.inspect("{{index .Config.Labels \"org.opencontainers.image.version\"}}")?;
-        let capabilities = labelled.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let capabilities =
+            labelled.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         Ok(Description {
             source: format!("the label {LABEL} of {}", self.image),
             name: None,
@@ -84,7 +92,8 @@ impl Target for Container {
 
     fn start(&self, mount: &Path, environment: &Environment) -> Result<Box<dyn Instance>, String> {
         let outside = port::free()?;
-        let log = NamedTempFile::new().map_err(|problem| format!("a file for the termination log: {problem}"))?;
+        let log =
+            NamedTempFile::new().map_err(|problem| format!("a file for the termination log: {problem}"))?;
         // Whoever the container runs as may write to it.
         std::fs::set_permissions(log.path(), std::fs::Permissions::from_mode(0o666))
             .map_err(|problem| format!("the file for the termination log: {problem}"))?;
@@ -144,7 +153,9 @@ impl Instance for Started {
     }
 
     fn exit_status(&self) -> Option<i32> {
-        let ran = run(&self.program, &["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", &self.id]).ok()?;
+        let ran =
+            run(&self.program, &["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", &self.id])
+                .ok()?;
         let text = said(&ran.stdout);
         let (state, status) = text.split_once(' ')?;
         if state == "exited" { status.parse().ok() } else { None }

@@ -99,7 +99,9 @@ pub enum Signal {
 
 /// The variables that name a fixture's function, without the folder that it is in.
 pub(crate) fn function_variables() -> Environment {
-    [("MOD_NAME", MODULE), ("FUNC_HANDLER", HANDLER)].map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+    [("MOD_NAME", MODULE), ("FUNC_HANDLER", HANDLER)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
 }
 
 /// `later` after `earlier`; of two with the same name the later one counts.

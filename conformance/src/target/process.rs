@@ -92,7 +92,12 @@ impl Target for Process {
             .process_group(0)
             .spawn()
             .map_err(|problem| format!("{} cannot be started: {problem}", self.program.display()))?;
-        Ok(Box::new(Started { group: Pid::from_raw(child.id().cast_signed()), child: Mutex::new(child), address, folder }))
+        Ok(Box::new(Started {
+            group: Pid::from_raw(child.id().cast_signed()),
+            child: Mutex::new(child),
+            address,
+            folder,
+        }))
     }
 }
 
