@@ -1,6 +1,7 @@
 //! A run: which checks, in which instances, at the same time, and what comes of them.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant as Moment;
 
@@ -99,6 +100,7 @@ pub fn run(plan: &Plan<'_>, context: &Context<'_>, observer: &dyn Observer) -> V
     groups.sort_by_key(|group| group.len());
     let waiting = Mutex::new(groups);
     let results = Mutex::new(results);
+    let starts = Starts::default();
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.max(1) {
             scope.spawn(|| {
@@ -108,7 +110,7 @@ pub fn run(plan: &Plan<'_>, context: &Context<'_>, observer: &dyn Observer) -> V
                     let Some(group) = next else { break };
                     let mut instance = None;
                     for place in group {
-                        let result = one(plan.checks[place], context, &mut instance);
+                        let result = one(plan.checks[place], context, &mut instance, &starts, place);
                         observer.done(&result);
                         locked(&results)[place] = Some(result);
                     }
@@ -116,8 +118,26 @@ pub fn run(plan: &Plan<'_>, context: &Context<'_>, observer: &dyn Observer) -> V
             });
         }
     });
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !starts.any.into_inner() {
+        // Nothing came up, whatever it was given: there was nothing to look at.
+        for place in starts.none.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(result) = &mut results[place] {
+                let evidence = result.evidence.take().unwrap_or_default();
+                result.outcome = Outcome::Error(evidence.actual);
+            }
+        }
+    }
     results.into_iter().flatten().collect()
+}
+
+/// Which instances have come up.
+#[derive(Default)]
+struct Starts {
+    /// Whether any has.
+    any: AtomicBool,
+    /// The checks whose instance has not.
+    none: Mutex<Vec<usize>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -125,7 +145,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// One check, in the instance that its group shares, which is started when there is none or it has ended.
-fn one(check: &'static Check, context: &Context<'_>, shared: &mut Option<Arc<dyn Instance>>) -> CheckResult {
+fn one(
+    check: &'static Check,
+    context: &Context<'_>,
+    shared: &mut Option<Arc<dyn Instance>>,
+    starts: &Starts,
+    place: usize,
+) -> CheckResult {
     let began = Moment::now();
     let ended = |outcome, evidence| result(check, outcome, began.elapsed().as_secs_f64(), evidence);
     let instance = if check.demands.starts {
@@ -133,8 +159,15 @@ fn one(check: &'static Check, context: &Context<'_>, shared: &mut Option<Arc<dyn
     } else {
         if shared.as_ref().is_none_or(|instance| instance.exit_status().is_some()) {
             match prepared(check, context) {
-                Ok(instance) => *shared = Some(instance),
-                Err(reason) => return ended(Outcome::Error(reason), None),
+                Ok(instance) => {
+                    starts.any.store(true, Ordering::Relaxed);
+                    *shared = Some(instance);
+                }
+                Err(Problem::Broken(reason)) => return ended(Outcome::Error(reason), None),
+                Err(Problem::Failed(evidence)) => {
+                    locked(&starts.none).push(place);
+                    return ended(Outcome::Failed, Some(*evidence));
+                }
             }
         }
         shared.clone()
@@ -161,14 +194,15 @@ fn one(check: &'static Check, context: &Context<'_>, shared: &mut Option<Arc<dyn
     }
 }
 
-fn prepared(check: &Check, context: &Context<'_>) -> Result<Arc<dyn Instance>, String> {
+/// An instance for a check. A server that does not come up with what it is given has failed the check.
+fn prepared(check: &Check, context: &Context<'_>) -> Result<Arc<dyn Instance>, Problem> {
     let mount = match context.target.kind() {
         TargetKind::Url => std::path::PathBuf::new(),
         _ => context.fixtures.prepared(check.fixture).map_err(|why| match why {
-            Unprepared::Refused(reason) | Unprepared::Broken(reason) => reason,
+            Unprepared::Refused(reason) | Unprepared::Broken(reason) => Problem::Broken(reason),
         })?,
     };
-    let instance = trial::start(context, check, &mount, &Vec::new())?;
+    let instance = trial::start(context, check, &mount, &Vec::new()).map_err(Problem::Broken)?;
     trial::ready(&*instance, check.demands.untouched)?;
     Ok(instance)
 }

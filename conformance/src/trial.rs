@@ -14,6 +14,8 @@ use crate::target::{Environment, Instance, Signal, Target, function_variables, m
 
 /// How long the suite waits for what has to happen some time. No promise is this long: a machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a server may answer /healthz with something else than 200 and 503 before it is taken as it is.
+const STRANGE: Duration = Duration::from_secs(3);
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -147,7 +149,7 @@ impl Trial<'_> {
         match self.start(environment)? {
             Attempt::Refused(said) => Err(Problem::failed(expected, said)),
             Attempt::Started(instance) => {
-                ready(&*instance, false).map_err(|reason| Problem::failed(expected, reason))?;
+                ready(&*instance, false)?;
                 Ok(Self { instance: Some(instance), ..*self })
             }
         }
@@ -227,21 +229,30 @@ pub(crate) fn start(
     context.target.start(mount, &environment).map(Arc::from)
 }
 
-/// Waits until an instance is alive, and has loaded its function if that can be asked for.
-pub(crate) fn ready(instance: &dyn Instance, untouched: bool) -> Result<(), String> {
+/// Waits until an instance is alive, and has loaded its function if that can be asked for. A server that answers, but
+/// neither that it lives nor that it is not ready yet, has been given long enough: checks tell what is wrong with it.
+pub(crate) fn ready(instance: &dyn Instance, untouched: bool) -> Result<(), Problem> {
     let status = |path: &str| -> Option<u16> {
         let mut connection = Connection::open(instance.address()).ok()?;
         connection.exchange(&Request::get(path)).ok().map(|exchange| exchange.reply.status)
     };
-    let said = |what: &str| format!("{what}; its log ends with\n{}", instance.output().tail());
+    let mut answers_since = None;
     let outcome = wait(PATIENCE, || {
         if let Some(exit) = instance.exit_status() {
-            return Some(Err(said(&format!("it ended with status {exit} before it was ready"))));
+            return Some(Err(format!("it ended with status {exit} before it was ready")));
         }
-        // A server without `/readyz` gives the path to the function: every answer but a refusal will do.
-        let is_up = status("/healthz") == Some(200)
-            && (untouched || status("/readyz").is_some_and(|status| status != 503));
-        is_up.then_some(Ok(()))
+        match status("/healthz") {
+            // A server without `/readyz` gives the path to the function: every answer but a refusal will do.
+            Some(200) => (untouched || status("/readyz").is_some_and(|status| status != 503)).then_some(Ok(())),
+            None | Some(503) => None,
+            Some(_) => (answers_since.get_or_insert_with(Moment::now).elapsed() > STRANGE).then_some(Ok(())),
+        }
     });
-    outcome.unwrap_or_else(|| Err(said(&format!("it was not ready after {} s", PATIENCE.as_secs()))))
+    outcome.unwrap_or_else(|| Err(format!("it was not ready after {} s", PATIENCE.as_secs()))).map_err(|reason| {
+        let mut problem = Problem::failed("a server that comes up", reason);
+        if let Problem::Failed(evidence) = &mut problem {
+            evidence.log = Some(instance.output().tail());
+        }
+        problem
+    })
 }

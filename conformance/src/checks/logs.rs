@@ -14,9 +14,9 @@ pub(super) const CHECKS: &[Check] = &[
         "A request's line with method, path and status is on standard output.",
         |t| {
             let path = format!("/{}", unique("line"));
-            t.send(&Request::new("PUT", &path))?;
-            t.line_until("a line with PUT, the path and 200", |line| {
-                line.contains(&path) && line.contains("PUT") && line.contains("200")
+            t.send(&Request::new("POST", &path))?;
+            t.line_until("a line with POST, the path and 200", |line| {
+                line.contains(&path) && line.contains("POST") && line.contains("200")
             })
             .map(drop)
         },
