@@ -1,6 +1,6 @@
 //! `run`: a target, a run, a report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
@@ -30,11 +30,14 @@ pub(super) fn run(options: &Run) -> u8 {
         }
     };
     summarise(&report, &missing);
-    if let Some(path) = &options.json
-        && let Err(problem) = write(path, &report::json(&report))
-    {
-        complain(problem);
-        return ERROR;
+    let forms: [(&Option<PathBuf>, fn(&Report) -> String); 1] = [(&options.json, report::json)];
+    for (path, form) in forms {
+        if let Some(path) = path
+            && let Err(problem) = write(path, &form(&report))
+        {
+            complain(problem);
+            return ERROR;
+        }
     }
     match report.verdict {
         Verdict::Conformant => OK,
@@ -151,7 +154,7 @@ fn carry_out(options: &Run) -> Result<(Report, Vec<String>), Stop> {
 }
 
 /// A program as it was given, but found from everywhere.
-fn program_path(program: &Path) -> Result<std::path::PathBuf, String> {
+fn program_path(program: &Path) -> Result<PathBuf, String> {
     if program.components().count() == 1 && !program.exists() {
         return Ok(program.to_owned());
     }
