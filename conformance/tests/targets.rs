@@ -70,7 +70,7 @@ fn leaving_out_a_must_is_partial_and_a_warning_is_not() {
     let skipped = suite(&["--process", STUB, "--only", "event.1"]);
     assert_eq!((skipped.status, skipped.report.unwrap().verdict), (Some(1), Verdict::Partial));
     let defect = "STUB_DEFECT=health.2/body-is-ok";
-    let only = ["--process", STUB, "--only", "health.2", "--env", defect];
+    let only = ["--process", STUB, "--only", "health.2/body-is-ok", "--env", defect];
     let warned = suite(&only).report.unwrap();
     assert_eq!((warned.verdict, warned.profiles[0].counts.warned), (Verdict::Partial, 1));
     let strict = suite(&[&only[..], &["--strict"]].concat()).report.unwrap();

@@ -1,6 +1,6 @@
 //! `run`: a target, a run, a report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use time::OffsetDateTime;
@@ -148,7 +148,7 @@ fn carry_out(options: &Run, progress: &Progress) -> Result<(Report, Vec<String>)
 }
 
 /// A program as it was given, but found from everywhere.
-fn program_path(program: &Path) -> Result<std::path::PathBuf, String> {
+fn program_path(program: &Path) -> Result<PathBuf, String> {
     if program.components().count() == 1 && !program.exists() {
         return Ok(program.to_owned());
     }
