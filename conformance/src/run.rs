@@ -122,9 +122,10 @@ pub fn run(plan: &Plan<'_>, context: &Context<'_>, observer: &dyn Observer) -> V
     if !starts.any.into_inner() {
         // Nothing came up, whatever it was given: there was nothing to look at.
         for place in starts.none.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            if let Some(result) = &mut results[place] {
-                let evidence = result.evidence.take().unwrap_or_default();
-                result.outcome = Outcome::Error(evidence.actual);
+            if let Some(result) = &mut results[place]
+                && let Some(evidence) = &result.evidence
+            {
+                result.outcome = Outcome::Error(evidence.actual.clone());
             }
         }
     }

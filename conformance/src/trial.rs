@@ -243,16 +243,20 @@ pub(crate) fn ready(instance: &dyn Instance, untouched: bool) -> Result<(), Prob
         }
         match status("/healthz") {
             // A server without `/readyz` gives the path to the function: every answer but a refusal will do.
-            Some(200) => (untouched || status("/readyz").is_some_and(|status| status != 503)).then_some(Ok(())),
+            Some(200) => {
+                (untouched || status("/readyz").is_some_and(|status| status != 503)).then_some(Ok(()))
+            }
             None | Some(503) => None,
             Some(_) => (answers_since.get_or_insert_with(Moment::now).elapsed() > STRANGE).then_some(Ok(())),
         }
     });
-    outcome.unwrap_or_else(|| Err(format!("it was not ready after {} s", PATIENCE.as_secs()))).map_err(|reason| {
-        let mut problem = Problem::failed("a server that comes up", reason);
-        if let Problem::Failed(evidence) = &mut problem {
-            evidence.log = Some(instance.output().tail());
-        }
-        problem
-    })
+    outcome.unwrap_or_else(|| Err(format!("it was not ready after {} s", PATIENCE.as_secs()))).map_err(
+        |reason| {
+            let mut problem = Problem::failed("a server that comes up", reason);
+            if let Problem::Failed(evidence) = &mut problem {
+                evidence.log = Some(instance.output().tail());
+            }
+            problem
+        },
+    )
 }

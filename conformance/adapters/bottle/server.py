@@ -79,8 +79,7 @@ def main():
         "runtime": os.environ.get("FUNC_RUNTIME"),
         "memory-limit": os.environ.get("FUNC_MEMORY_LIMIT"),
     }
-    # The process that all the others are forked from has loaded the function.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), ROOT]))
+    # The process that all the others are forked from has loaded the function, which it finds with PYTHONPATH.
     processes = multiprocessing.get_context(os.environ.get("MP_CONTEXT", "forkserver"))
     processes.set_forkserver_preload(["bottle", "cheroot.wsgi", "prometheus_client", "requestlogger", MODULE])
 

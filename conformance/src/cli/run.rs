@@ -31,7 +31,7 @@ pub(super) fn run(options: &Run) -> u8 {
     };
     progress.finish(&report);
     if !missing.is_empty() {
-        say(format!("The floor asks for more than is claimed: {}.", missing.join(", ")));
+        say(format!("the floor asks for more than is claimed: {}", missing.join(", ")));
     }
     if let Err(problem) = options.reports.write(&report) {
         complain(problem);

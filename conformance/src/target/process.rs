@@ -45,7 +45,8 @@ impl Target for Process {
     }
 
     fn describe(&self) -> Result<Description, String> {
-        let broken = |problem: std::io::Error| format!("{} cannot be started: {problem}", self.program.display());
+        let broken =
+            |problem: std::io::Error| format!("{} cannot be started: {problem}", self.program.display());
         let mut said = tempfile::tempfile().map_err(broken)?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
@@ -65,7 +66,10 @@ impl Target for Process {
         let mut text = String::new();
         let read = said.rewind().and_then(|()| said.read_to_string(&mut text));
         // A program that does not know the argument claims nothing.
-        if read.is_err() || !status.is_some_and(|status| status.success()) || !text.trim_start().starts_with('{') {
+        if read.is_err()
+            || !status.is_some_and(|status| status.success())
+            || !text.trim_start().starts_with('{')
+        {
             return Ok(Description::default());
         }
         Description::from_json(&text, &format!("{} --describe", self.program.display()))
