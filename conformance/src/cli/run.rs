@@ -21,6 +21,9 @@ use crate::target::{Container, Process, Target, Url};
 use crate::trial::Context;
 use crate::verdict;
 
+/// How a report is written.
+type Form = fn(&Report) -> String;
+
 pub(super) fn run(options: &Run) -> u8 {
     let (report, missing) = match carry_out(options) {
         Ok(done) => done,
@@ -30,7 +33,7 @@ pub(super) fn run(options: &Run) -> u8 {
         }
     };
     summarise(&report, &missing);
-    let forms: [(&Option<PathBuf>, fn(&Report) -> String); 1] = [(&options.json, report::json)];
+    let forms: [(&Option<PathBuf>, Form); 1] = [(&options.json, report::json)];
     for (path, form) in forms {
         if let Some(path) = path
             && let Err(problem) = write(path, &form(&report))
