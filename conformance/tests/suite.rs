@@ -1,5 +1,4 @@
 //! The suite fits together: requirements, checks, fixtures, profiles.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

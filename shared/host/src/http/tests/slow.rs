@@ -45,7 +45,8 @@ async fn an_idle_connection_is_kept_for_the_idle_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_time_shorter_than_the_others_is_kept() {
-    let host = host(&[("FUNC_IDLE_TIMEOUT", "1"), ("FUNC_HEADER_TIMEOUT", "10"), ("FUNC_BODY_TIMEOUT", "30")]);
+    let host =
+        host(&[("FUNC_IDLE_TIMEOUT", "1"), ("FUNC_HEADER_TIMEOUT", "10"), ("FUNC_BODY_TIMEOUT", "30")]);
     let mut fresh = host.connect();
     let before = Instant::now();
     assert!(fresh.is_closed().await);
