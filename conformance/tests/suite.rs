@@ -103,3 +103,17 @@ fn each_language_has_every_fixture_that_its_floor_needs_and_the_table_names_them
         }
     }
 }
+
+#[test]
+fn the_suite_depends_on_no_other_crate_of_the_workspace() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    for (name, dependency) in dependencies {
+        assert!(
+            !["contract", "host", "testkit"].contains(&name.as_str()),
+            "{name} would let a mistake pass itself"
+        );
+        assert!(dependency.get("path").is_none(), "{name} is of this workspace");
+    }
+}

@@ -44,10 +44,10 @@ pub(super) const CHECKS: &[Check] = &[
     .on("work"),
     must(
         "concurrency.2/many-wait-at-once",
-        "Of 150 calls that wait for 4 s, at least 100 wait at the same time.",
+        "Of 150 calls that wait for 6 s, at least 100 wait at the same time.",
         |t| {
             let answers = std::thread::scope(|scope| {
-                let calls: Vec<_> = (0..150).map(|_| scope.spawn(|| t.get("/?ms=4000")?.json())).collect();
+                let calls: Vec<_> = (0..150).map(|_| scope.spawn(|| t.get("/?ms=6000")?.json())).collect();
                 calls
                     .into_iter()
                     .map(|call| {

@@ -46,19 +46,21 @@ pub(super) const CHECKS: &[Check] = &[
     })
     .on("work")
     .env(ONE),
-    should("deadline.3/serves-after-408", "The server goes on after a function that slept too long.", |t| {
-        goes_on(t, "/?do=sleep&ms=120000")
-    })
+    should(
+        "deadline.3/serves-after-408",
+        "With FUNC_TIMEOUT=3 the server goes on after a function that slept too long.",
+        |t| goes_on(t, "/?do=sleep&ms=120000"),
+    )
     .on("work")
-    .env(ONE)
+    .env(THREE)
     .alone(),
     should(
         "deadline.3/serves-after-spinning",
-        "The server goes on after a function that did not stop.",
+        "With FUNC_TIMEOUT=3 the server goes on after a function that did not stop.",
         |t| goes_on(t, "/?do=spin&ms=120000"),
     )
     .on("work")
-    .env(ONE)
+    .env(THREE)
     .alone(),
     should("deadline.4/neighbours-are-answered", "A call beside one that spins is answered.", |t| {
         let mut spinning = begin(t, "/?do=spin&ms=120000", &unique("spin"))?;
@@ -66,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
         spinning.answer("GET")?.status(408).map(drop)
     })
     .on("work")
-    .env(&[("FUNC_TIMEOUT", "4")])
+    .env(&[("FUNC_TIMEOUT", "5")])
     .logs()
     .alone(),
     should("deadline.5/counts-as-a-failure", "A 408 is counted as a call and as a failure.", |t| {
@@ -154,11 +156,13 @@ pub(super) const CHECKS: &[Check] = &[
         },
     )
     .on("stream")
-    .env(&[("FUNC_TIMEOUT", "2")])
+    .env(THREE)
     .needs("streaming-reply"),
 ];
 
 const ONE: &[(&str, &str)] = &[("FUNC_TIMEOUT", "1")];
+/// Calls beside the one that is late must not be late themselves because the machine is busy.
+const THREE: &[(&str, &str)] = &[("FUNC_TIMEOUT", "3")];
 
 /// The function would take two minutes.
 fn late(trial: &Trial<'_>, target: &str) -> Seen {
