@@ -46,21 +46,19 @@ pub(super) const CHECKS: &[Check] = &[
     })
     .on("work")
     .env(ONE),
-    should(
-        "deadline.3/serves-after-408",
-        "With FUNC_TIMEOUT=3 the server goes on after a function that slept too long.",
-        |t| goes_on(t, "/?do=sleep&ms=120000"),
-    )
+    should("deadline.3/serves-after-408", "The server goes on after a function that slept too long.", |t| {
+        goes_on(t, "/?do=sleep&ms=120000")
+    })
     .on("work")
-    .env(THREE)
+    .env(ONE)
     .alone(),
     should(
         "deadline.3/serves-after-spinning",
-        "With FUNC_TIMEOUT=3 the server goes on after a function that did not stop.",
+        "The server goes on after a function that did not stop.",
         |t| goes_on(t, "/?do=spin&ms=120000"),
     )
     .on("work")
-    .env(THREE)
+    .env(ONE)
     .alone(),
     should("deadline.4/neighbours-are-answered", "A call beside one that spins is answered.", |t| {
         let mut spinning = begin(t, "/?do=spin&ms=120000", &unique("spin"))?;
@@ -161,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 const ONE: &[(&str, &str)] = &[("FUNC_TIMEOUT", "1")];
-/// Calls beside the one that is late must not be late themselves because the machine is busy.
+/// The reply must have begun by then, also on a busy machine.
 const THREE: &[(&str, &str)] = &[("FUNC_TIMEOUT", "3")];
 
 /// The function would take two minutes.
@@ -169,12 +167,16 @@ fn late(trial: &Trial<'_>, target: &str) -> Seen {
     trial.get(target)?.status(408).map(drop)
 }
 
-/// For three seconds: a server that ends itself after a 408 may take its time for it.
+/// A server that ends itself after a 408 may take its time for it, so it is asked for three seconds. Some of these calls may
+/// be late, for another part of the server that is started anew, say; but each is answered, and in the end in time.
 fn goes_on(trial: &Trial<'_>, target: &str) -> Seen {
     trial.get(target)?.status(408)?;
-    let end = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < end {
-        trial.get("/")?.ok()?.body("done")?;
+    let (enough, end) = (Instant::now() + Duration::from_secs(3), Instant::now() + PATIENCE);
+    loop {
+        let exchange = trial.get("/")?;
+        let is_served = exchange.reply.status == 200;
+        if is_served && Instant::now() > enough || Instant::now() > end {
+            return exchange.ok()?.body("done").map(drop);
+        }
     }
-    Ok(())
 }
