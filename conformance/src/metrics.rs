@@ -97,8 +97,8 @@ fn sample(line: &str) -> Option<Sample> {
     let mut left = labels.strip_suffix('}')?;
     while !left.is_empty() {
         let (label, after) = left.split_once("=\"")?;
-        let end =
-            (0..after.len()).find(|&at| after.as_bytes()[at] == b'"' && !after[..at].ends_with('\\'))?;
+        let (end, _) =
+            after.char_indices().find(|&(at, sign)| sign == '"' && !after[..at].ends_with('\\'))?;
         found.push((label.trim().to_owned(), after[..end].to_owned()));
         left = after[end + 1..].trim_start_matches(',');
     }
@@ -106,5 +106,33 @@ fn sample(line: &str) -> Option<Sample> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '_' || sign == ':')
+    let is_known = |sign: char| sign.is_ascii_alphanumeric() || sign == '_' || sign == ':';
+    name.chars().next().is_some_and(|first| !first.is_ascii_digit()) && name.chars().all(is_known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn samples_are_read_with_their_labels() {
+        let text = "# HELP calls How many\n# TYPE calls counter\ncalls{method=\"GET\",path=\"a} \\\"b\\\"\"} 3\n\
+                    function_calls_total{method=\"GET\"} 2\nfunction_calls_total{method=\"POST\"} 1e1\nup 1 1700000000\n";
+        let metrics = Metrics::parse(text).expect("metrics");
+        assert_eq!(metrics.helped, ["calls"]);
+        assert_eq!(metrics.typed, [("calls".to_owned(), "counter".to_owned())]);
+        let labels = &metrics.samples[0].labels;
+        assert_eq!(labels[1], ("path".to_owned(), "a} \\\"b\\\"".to_owned()));
+        let values = [metrics.calls("GET"), metrics.calls("POST"), metrics.all_calls(), metrics.calls("PUT")];
+        assert_eq!(values, [2.0, 10.0, 12.0, 0.0]);
+        assert_eq!(metrics.value("up", &[]), 1.0);
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        for line in ["no number", "open{method=\"GET 1", "9digits 1", "# TYPE nothing"] {
+            let problem = Metrics::parse(line).expect_err("a mistake");
+            assert!(problem.contains(line) || problem.contains(&line.replace('"', "\\\"")), "{problem}");
+        }
+    }
 }

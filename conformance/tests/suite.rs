@@ -1,5 +1,4 @@
 //! The suite fits together: requirements, checks, fixtures, profiles.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -102,5 +101,19 @@ fn each_language_has_every_fixture_that_its_floor_needs_and_the_table_names_them
                 check.fixture
             );
         }
+    }
+}
+
+#[test]
+fn the_suite_depends_on_no_other_crate_of_the_workspace() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    for (name, dependency) in dependencies {
+        assert!(
+            !["contract", "host", "testkit"].contains(&name.as_str()),
+            "{name} would let a mistake pass itself"
+        );
+        assert!(dependency.get("path").is_none(), "{name} is of this workspace");
     }
 }

@@ -28,6 +28,10 @@ pub(super) const CHECKS: &[Check] = &[
         t.get("/healthz")?.no_header(ALLOWED)?;
         t.get("/metrics")?.no_header(ALLOWED).map(drop)
     }),
+    should("cors.2/refused-bodies-have-none", "Nor does the answer to a body that is too large.", |t| {
+        let request = Request::post("/", "text/plain", vec![b'x'; 1024 * 1024 + 1]);
+        t.send(&request)?.status(413)?.no_header(ALLOWED).map(drop)
+    }),
     should("cors.3/preflight-is-answered", "A preflight is answered with success and every origin.", |t| {
         let exchange = t.send(&preflight())?;
         exchange.status_in(&[200, 204])?.header(ALLOWED, "*")?.body("").map(drop)

@@ -125,7 +125,7 @@ pub(super) const CHECKS: &[Check] = &[
             expect(connection.is_closed(SOON), "the connection is closed after 1 s", "it is open after 20 s")
         },
     )
-    .env(&[("FUNC_IDLE_TIMEOUT", "1")]),
+    .env(&[("FUNC_IDLE_TIMEOUT", "1"), ("FUNC_HEADER_TIMEOUT", "60")]),
     should(
         "limits.8/slow-clients-hold-up-nobody",
         "A call is answered while two hundred clients send nothing.",

@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
         "The first piece is there while the function still waits.",
         |t| {
             let mut connection = t.connect()?;
-            connection.send(&Request::get("/?pieces=2&ms=3000"));
+            connection.send(&Request::get("/?pieces=2&ms=5000"));
             let reply = connection.answer_head()?;
             expect(reply.status == 200, "status 200", format!("status {}", reply.status))?;
             let end = Instant::now() + PATIENCE;
@@ -157,7 +157,7 @@ pub(super) const CHECKS: &[Check] = &[
             )?;
             expect(
                 came.elapsed() > Duration::from_secs(1),
-                "3 s between the pieces, as the function makes them",
+                "5 s between the pieces, as the function makes them",
                 format!("{:.1?} between them", came.elapsed()),
             )
         },

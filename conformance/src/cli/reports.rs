@@ -8,6 +8,9 @@ use super::{ERROR, OK, USAGE, complain, say};
 use crate::report;
 use crate::result::{Report, SCHEMA};
 
+/// How a report is written.
+type Form = fn(&Report) -> String;
+
 /// Where a run's reports go.
 #[derive(Args, Debug)]
 pub(super) struct Reports {
@@ -31,7 +34,7 @@ pub(super) struct Reports {
 impl Reports {
     /// Writes those that were asked for, all that can be.
     pub(super) fn write(&self, report: &Report) -> Result<(), String> {
-        let forms: [(&Option<PathBuf>, fn(&Report) -> String); 5] = [
+        let forms: [(&Option<PathBuf>, Form); 5] = [
             (&self.json, report::json),
             (&self.junit, report::junit),
             (&self.html, report::html),
