@@ -48,6 +48,7 @@ impl Engine for NodeEngine {
         Capability::StreamingReply,
         Capability::StopRunningHandler,
         Capability::Multipart,
+        Capability::StructuredData,
     ];
 
     fn load(source: HandlerSource) -> Result<Self, LoadError> {

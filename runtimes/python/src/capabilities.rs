@@ -10,4 +10,5 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability::StreamingReply,
     Capability::StopRunningHandler,
     Capability::Multipart,
+    Capability::StructuredData,
 ];

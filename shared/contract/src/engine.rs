@@ -173,11 +173,13 @@ pub enum Capability {
     StopRunningHandler,
     /// `multipart/form-data` uploads can be read with the language's customary library.
     Multipart,
+    /// A JSON body reaches the function as the language's own values, and not as its text.
+    StructuredData,
 }
 
 impl Capability {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AsyncHandlers,
         Self::BinaryBody,
         Self::Dependencies,
@@ -185,6 +187,7 @@ impl Capability {
         Self::StreamingRequest,
         Self::StopRunningHandler,
         Self::Multipart,
+        Self::StructuredData,
     ];
 
     /// One line for the documentation.
@@ -197,6 +200,7 @@ impl Capability {
             Self::StreamingRequest => "a request's body may be read piece by piece while its client sends it",
             Self::StopRunningHandler => "a handler that runs past its deadline is interrupted",
             Self::Multipart => "uploads can be read with the language's customary library",
+            Self::StructuredData => "a JSON body reaches the function as the language's own values",
         }
     }
 }

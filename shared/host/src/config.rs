@@ -69,6 +69,13 @@ pub(crate) struct WireLimits {
     pub(crate) idle_time: Duration,
 }
 
+impl WireLimits {
+    /// The shortest of the times: whoever looks as often notices each of them.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.head_time.min(self.body_time).min(self.idle_time)
+    }
+}
+
 /// Bounds on calls.
 #[derive(Clone, Debug)]
 pub(crate) struct CallLimits {

@@ -88,7 +88,7 @@ pub(super) async fn serve<E: Engine>(
     let mut connection = pin!(protocols.serve_connection(io, service));
     // Dropped before the connection is.
     let _end = End(wire.clone());
-    let mut look_again = pin!(tokio::time::sleep_until(Instant::now() + limits.head_time));
+    let mut look_again = pin!(tokio::time::sleep_until(Instant::now() + limits.shortest()));
     let mut next_phase = pin!(app.lifecycle.reached(Phase::Closing));
     let mut closing: Option<Instant> = None;
     let mut told = false;

@@ -169,7 +169,8 @@ impl Wire {
             (ms != NEVER).then(|| self.opened + Duration::from_millis(ms))
         };
         let now = Instant::now();
-        let mut next = now + limits.idle_time;
+        // A clock that starts after this look must not be overslept.
+        let mut next = now + limits.shortest();
         let quiet = self.is_quiet();
         // Between the frames of HTTP/2 a head cannot be told from a ping: there the idle time bounds both.
         let http1 = !self.is_http2();
@@ -186,8 +187,7 @@ impl Wire {
                 next = next.min(since + limit);
             }
         }
-        // A clock that starts after this look must not be overslept.
-        Ok(next.min(now + limits.head_time).min(now + limits.body_time))
+        Ok(next)
     }
 
     fn now(&self) -> u64 {

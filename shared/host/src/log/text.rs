@@ -120,14 +120,16 @@ impl Visit for Combined<'_, '_> {
 
 /// Clients choose these texts: nothing in them may end the quotes or the line.
 fn write_quoted(out: &mut Writer<'_>, text: &str) -> fmt::Result {
-    let unsafe_byte = |b: u8| matches!(b, b'"' | b'\\' | 0x00..=0x1f | 0x7f);
-    if !text.bytes().any(unsafe_byte) {
+    // The control characters beyond ASCII, some of which are line breaks or begin a terminal's commands, start with 0xc2.
+    let may_be_unsafe = |b: u8| matches!(b, b'"' | b'\\' | 0x00..=0x1f | 0x7f | 0xc2);
+    if !text.bytes().any(may_be_unsafe) {
         return out.write_str(text);
     }
     for c in text.chars() {
-        match u8::try_from(c) {
-            Ok(byte) if unsafe_byte(byte) => write!(out, "\\x{byte:02x}")?,
-            _ => out.write_char(c)?,
+        if c.is_control() || matches!(c, '"' | '\\') {
+            write!(out, "\\x{:02x}", u32::from(c))?;
+        } else {
+            out.write_char(c)?;
         }
     }
     Ok(())
@@ -190,5 +192,17 @@ impl Write for Escaped<'_, '_> {
             true => write!(self.0, "{}", c.escape_default()),
             false => self.0.write_char(c),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Writer, write_quoted};
+
+    #[test]
+    fn clients_cannot_put_control_characters_into_a_line() {
+        let mut line = String::new();
+        write_quoted(&mut Writer::new(&mut line), "plain é \"\\\n\u{7f}\u{85}\u{9b}").expect("a line");
+        assert_eq!(line, r"plain é \x22\x5c\x0a\x7f\x85\x9b");
     }
 }

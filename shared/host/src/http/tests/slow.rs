@@ -44,6 +44,21 @@ async fn an_idle_connection_is_kept_for_the_idle_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_time_shorter_than_the_others_is_kept() {
+    let host =
+        host(&[("FUNC_IDLE_TIMEOUT", "1"), ("FUNC_HEADER_TIMEOUT", "10"), ("FUNC_BODY_TIMEOUT", "30")]);
+    let mut fresh = host.connect();
+    let before = Instant::now();
+    assert!(fresh.is_closed().await);
+    assert_eq!(before.elapsed().as_secs(), 1);
+    let mut used = host.connect();
+    assert_eq!(used.get("/").await.status, 200);
+    let before = Instant::now();
+    assert!(used.is_closed().await);
+    assert_eq!(before.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_is_answered_408_and_takes_no_place() {
     let host = host(&[("FUNC_BODY_TIMEOUT", "30"), ("FUNC_CONCURRENCY", "1"), ("FUNC_QUEUE", "0")]);
     let mut slow = host.connect();
