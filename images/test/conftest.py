@@ -149,18 +149,28 @@ def check_calls(container: Container, calls: list[dict]) -> None:
             assert json.loads(answer.body) == expected["json"]
 
 
-@pytest.fixture(scope="session")
-def compiled_hello(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
-    """The example hello of every language, ready to be mounted; Go's is compiled in its builder."""
-    found = {}
-    for language in ("python", "nodejs", "go"):
-        mount = tmp_path_factory.mktemp(f"hello-{language}")
-        for file in (EXAMPLES / language / "hello").iterdir():
+class Hello(dict):
+    """The example hello of every language, ready to be mounted. Go's is compiled in its builder when it is asked for."""
+
+    def __init__(self, folders: pytest.TempPathFactory):
+        super().__init__()
+        self.folders = folders
+
+    def __missing__(self, language: str) -> pathlib.Path:
+        mount = self.folders.mktemp(f"hello-{language}")
+        folder, told = example(language, "hello")
+        for file in folder.iterdir():
             (mount / file.name).write_bytes(file.read_bytes())
         mount.chmod(0o755)
-        found[language] = mount
-    build_go(found["go"], example("go", "hello")[1]["function"].rpartition(".")[2])
-    return found
+        if language == "go":
+            build_go(mount, told["function"].rpartition(".")[2])
+        self[language] = mount
+        return mount
+
+
+@pytest.fixture(scope="session")
+def compiled_hello(tmp_path_factory: pytest.TempPathFactory) -> Hello:
+    return Hello(tmp_path_factory)
 
 
 def build_go(mount: pathlib.Path, handler: str) -> None:

@@ -11,7 +11,7 @@ from conftest import BUILDERS, DISTROLESS, RUNTIMES, SLIM, full, podman
 
 HERE = pathlib.Path(__file__).parent
 SHELLS = {"sh", "bash", "dash", "ash", "busybox", "zsh"}
-PACKAGE_MANAGERS = {"apt", "apt-get", "dpkg", "pip", "pip3", "npm", "gem", "cargo"}
+PACKAGE_MANAGERS = {"apt", "apt-get", "dpkg", "rpm", "apk", "pip", "pip3", "npm", "gem", "cargo"}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def test_nothing_gives_rights_or_takes_changes(image, exported):
     with tarfile.open(exported(image)) as archive:
         members = [m for m in archive if not m.name.startswith(("dev/", "proc/", "sys/"))]
     assert [m.name for m in members if m.mode & 0o6000] == []
+    assert {(m.uid, m.gid) for m in members if not m.isdir()} == {(0, 0)}
     writable = {m.name.rstrip("/") for m in members if m.mode & 0o002 and not m.issym()}
     assert writable <= {"tmp"}, writable
 
