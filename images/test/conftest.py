@@ -173,14 +173,15 @@ def compiled_hello(tmp_path_factory: pytest.TempPathFactory) -> Hello:
     return Hello(tmp_path_factory)
 
 
-def build_go(mount: pathlib.Path, handler: str) -> None:
+def build_go(mount: pathlib.Path, handler: str, check: bool = True) -> subprocess.CompletedProcess:
     """Compiles a function; what has been compiled once is kept for the next test."""
     cache = CACHE / "go-build"
     cache.mkdir(parents=True, exist_ok=True)
     cache.chmod(0o777)
     open_to_all(mount)
-    podman(
+    return podman(
         "run", "--rm", *trusting(), f"--volume={mount}:/kubeless", f"--volume={cache}:/go-build",
         "--env=GOCACHE=/go-build", "--env=KUBELESS_INSTALL_VOLUME=/kubeless", f"--env=KUBELESS_FUNC_NAME={handler}",
         full("go-builder:latest"), "sh", "-c", "/compile-function.sh $KUBELESS_FUNC_NAME",
+        check=check,
     )  # fmt: skip

@@ -10,7 +10,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 CONTAINERFILES = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "images").rglob("Containerfile"))
-SCRIPTS = [f"images/{name}" for name in ("base", "build", "collect", "sizes", "hosts/stage", "hosts/compile")]
+SCRIPTS = [
+    f"images/{name}"
+    for name in ("base", "build", "collect", "compile-fixture", "conform", "hosts/compile", "hosts/stage", "sizes")
+]
 
 
 @pytest.mark.parametrize("file", CONTAINERFILES)
