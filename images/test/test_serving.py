@@ -73,7 +73,7 @@ def test_without_a_function_the_container_ends_and_says_why(image, tmp_path):
     with started(full(image), *LOCKED, *serving(tmp_path, "missing.handler"), wait=False) as container:
         assert container.exit_code() == 65, container.logs()
         # Go's is looked for where it has been compiled to.
-        assert ("there is no function.so in /kubeless" if language == "go" else "missing") in container.logs()
+        assert ("there is no function.so in /kubeless" if RUNTIMES[image] == "go" else "missing") in container.logs()
 
 
 def test_the_first_process_reaps_the_orphans_of_a_function(tmp_path):
