@@ -23,10 +23,11 @@ EXAMPLE ?= hello
 PORT ?= 8080
 SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 
-SETUPS := $(addprefix setup-,build run test lint bench)
+SETUPS := $(addprefix setup-,build run test lint bench images)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core bench-isolation $(RUNTIMES:%=bench-%) clean
+.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core bench-isolation $(RUNTIMES:%=bench-%) \
+	images sizes test-images conformance-images manifests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
@@ -91,6 +92,29 @@ bench-isolation: setup-bench build ## compares functions in worker processes wit
 $(RUNTIMES:%=bench-%): bench-%: setup-bench build
 	runtimes/$*/bench/hello.sh $(BIN)
 
+# Built and tested with a Python environment of their own. CA_BUNDLE: authorities that downloads in a build trust, where a
+# proxy intercepts TLS.
+IMAGES_PATH := PATH=$(CACHE)/images/venv/bin:$$PATH
+PODMAN := CONTAINERS_CONF=$(CURDIR)/images/podman.conf podman
+IMAGE ?=
+export CA_BUNDLE
+
+images: setup-images build ## builds all container images, or one: IMAGE=python:3.13 CA_BUNDLE=file
+	@$(IMAGES_PATH) images/build $(BIN) $(CACHE)/images $(IMAGE)
+
+sizes: images ## prints how large the images are, compressed
+	@export CONTAINERS_CONF=$(CURDIR)/images/podman.conf; images/sizes $$($(PODMAN) images --format '{{.Repository}}:{{.Tag}}' | \
+		sed -n 's|^localhost/funchost/||p' | grep -v '^hosts:' | sort)
+
+test-images: images ## tests the container images, in a quarter of an hour
+	@$(IMAGES_PATH) pytest images/test
+
+conformance-images: images ## holds every runtime image to the contract, as a container
+	@images/conform $(BIN)/funchost-conformance
+
+manifests: setup-images ## writes the manifests in images/manifests again
+	@$(IMAGES_PATH) images/manifests/generate
+
 clean: ## deletes what was built and downloaded
 	cargo clean
-	rm -rf $(addprefix $(CACHE)/,target venv bench bench-nodejs go node bin served setup.log)
+	rm -rf $(addprefix $(CACHE)/,target venv bench bench-nodejs go node bin images served setup.log)

@@ -7,7 +7,7 @@ use contract::{
     env::{TABLE, Variable},
 };
 
-use crate::{exit::Exit, fatal, isolation::MARK};
+use crate::{config::Environment, exit::Exit, fatal, isolation::MARK, probe};
 
 /// Answers the arguments after the program's name, if there are any: `None` means to serve, or to be a worker.
 pub(crate) fn answer(
@@ -20,9 +20,10 @@ pub(crate) fn answer(
         Some("--help" | "-h") => print(&help(name)),
         Some("--version" | "-V") => print(&format!("funchost-{name} {}\n", env!("CARGO_PKG_VERSION"))),
         Some("--describe") => print(&describe(name, capabilities)),
+        Some("--probe") => probe::run(name, &Environment),
         _ => {
             let problem = format!(
-                "argument \"{}\" is not known; allowed: --help, --version, --describe, or none to serve",
+                "argument \"{}\" is not known; allowed: --help, --version, --describe, --probe, or none to serve",
                 argument.to_string_lossy().escape_debug()
             );
             fatal::exit(name, Exit::Usage, &problem)
@@ -53,8 +54,9 @@ fn describe(name: &str, capabilities: &[Capability]) -> String {
 fn help(name: &str) -> String {
     let mut text = format!(
         "funchost-{name} {}: loads a function and serves it over HTTP.\n\n\
-         Usage: funchost-{name} [--help | --version | --describe]\n\n\
-         Without an argument it serves. It is configured by environment variables:\n",
+         Usage: funchost-{name} [--help | --version | --describe | --probe]\n\n\
+         Without an argument it serves. With --probe it asks the host that runs with the same variables whether\n\
+         it is alive. It is configured by environment variables:\n",
         env!("CARGO_PKG_VERSION")
     );
     for row in TABLE.iter().filter(|row| row.scope.includes(name)) {

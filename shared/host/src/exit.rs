@@ -11,6 +11,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Asked to stop, and every call was answered.
     Done = 0,
+    /// Asked by `--probe`: nothing healthy answers.
+    Unhealthy = 1,
     /// Unknown argument, or variables that are missing or have a value that is not allowed.
     Usage = 64,
     /// The function could not be loaded.
@@ -27,8 +29,9 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, for the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Done,
+        Self::Unhealthy,
         Self::Usage,
         Self::Handler,
         Self::Language,
@@ -46,6 +49,7 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "asked to stop, and every call was answered",
+            Self::Unhealthy => "only with --probe: the host that was asked is not healthy",
             Self::Usage => "unknown argument, or variables missing or not allowed",
             Self::Handler => "the function could not be loaded",
             Self::Language => "the language could not be started",

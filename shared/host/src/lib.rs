@@ -17,6 +17,7 @@ mod isolation;
 mod lifecycle;
 mod log;
 mod metrics;
+mod probe;
 mod serve;
 mod signals;
 

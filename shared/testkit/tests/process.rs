@@ -89,6 +89,18 @@ fn the_binary_tells_about_itself() {
 }
 
 #[test]
+fn a_probe_asks_the_host_that_has_the_same_variables() {
+    let running = host().start();
+    let port = running.address().port().to_string();
+    let probe = Launch::new(env!("CARGO_BIN_EXE_fake-host")).env("FUNC_PORT", &port).arg("--probe");
+    assert_eq!(probe.run().code, Some(0));
+    drop(running);
+    let ended = probe.run();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(&format!("127.0.0.1:{port} is not healthy: ")), "{}", ended.stderr);
+}
+
+#[test]
 fn sigterm_ends_an_idle_host_at_once_with_status_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let host = host().env("SHUTDOWN_TIMEOUT", "3600").start();
