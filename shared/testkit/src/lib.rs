@@ -1,10 +1,11 @@
 //! What the tests of every part share.
 //!
 //! [`FakeEngine`] stands in for a language, [`process`] starts a host's binary on a mount and ends it whatever the
-//! test does, [`client`] talks to it.
+//! test does, [`client`] talks to it. [`bench`] measures hosts beside other servers.
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod client;
 pub mod examples;
 mod fake;

@@ -1,10 +1,17 @@
-//! The floor for benchmarks of the core: axum alone, with the same routes as a host and an answer like that of the
-//! fake engine. Listens on the loopback port given as its only argument.
+//! The floor for benchmarks of the core: axum alone, with the same routes as a host and answers like those of the fake
+//! engine. Listens on the loopback port given as its only argument.
 
 // For its allocator: both sides of the comparison use the same one.
 use host as _;
 
-use axum::{Router, http::header, routing::get};
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{StatusCode, header},
+    routing::{any, get},
+};
 
 fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(0);
@@ -18,6 +25,15 @@ fn main() -> std::io::Result<()> {
             .route("/healthz", get(|| async { "OK" }))
             .route("/readyz", get(|| async { "OK" }))
             .route("/metrics", get(|| async { "" }))
+            .route("/echo", any(|body: Bytes| async { body }))
+            .route(
+                "/wait",
+                get(|| async {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    "slept"
+                }),
+            )
+            .route("/fail", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
             .fallback(|| async { ([(header::CONTENT_TYPE, "text/plain")], "hello") });
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         axum::serve(axum::serve::ListenerExt::tap_io(listener, |io| drop(io.set_nodelay(true))), routes).await

@@ -1,5 +1,5 @@
 //! Writes the tables of a document that are made from data: the environment variables, the exit codes, the
-//! capabilities.
+//! capabilities, the last benchmark.
 //!
 //! `docs FILE` rewrites what stands between the markers `<!-- docs: NAME -->` and `<!-- docs: end -->`;
 //! `docs --check FILE` changes nothing and fails when something is out of date.
@@ -11,13 +11,21 @@ use contract::{
     env::{Scope, TABLE, Variable},
 };
 use host::Exit;
+use testkit::bench::{result::Report, table};
 
 /// What writes a table.
-type Table = fn() -> String;
+type Table = fn() -> Result<String, String>;
+
+/// The last stored benchmark.
+const LATEST: &str = include_str!("../../bench/results/latest.json");
 
 /// The tables by the names that markers use.
-const TABLES: [(&str, Table); 3] =
-    [("variables", variables), ("exit-codes", exit_codes), ("capabilities", capabilities)];
+const TABLES: [(&str, Table); 4] = [
+    ("variables", || Ok(variables())),
+    ("exit-codes", || Ok(exit_codes())),
+    ("capabilities", || Ok(capabilities())),
+    ("speed", speed),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,7 +80,7 @@ fn filled(document: &str) -> Result<String, String> {
             .ok_or_else(|| format!("the marker {} is missing", start.trim_end()))?;
         let (_, after) =
             rest.split_once(END).ok_or_else(|| format!("{END} is missing after {}", start.trim_end()))?;
-        Ok(format!("{before}{start}{}{END}{after}", table()))
+        Ok(format!("{before}{start}{}{END}{after}", table()?))
     })
 }
 
@@ -131,6 +139,11 @@ fn capabilities() -> String {
         let _ = writeln!(text, "| `{name}` | {} |", cell(capability.meaning()));
     }
     text
+}
+
+fn speed() -> Result<String, String> {
+    let report = Report::parse(LATEST).map_err(|error| format!("the last benchmark: {error}"))?;
+    Ok(table::readme(&report))
 }
 
 /// A text that cannot end its cell.

@@ -1,0 +1,118 @@
+//! Requests per second, processor time and memory under load, and latencies at a fixed rate. Contenders take turns.
+
+use tokio::runtime::Runtime;
+
+use super::{
+    metric,
+    result::Samples,
+    server::{Server, Starter},
+    spec::{Contender, Workload},
+    tools::{self, Load},
+    tree,
+};
+
+/// How many times fewer answers than the rate asks for mean that a server did not keep up with it.
+const KEEPS_UP: f64 = 0.95;
+
+/// Measures all of them; a contender that fails has an error instead of samples.
+pub(super) fn measure<'c>(
+    starter: &mut Starter<'_>,
+    runtime: &Runtime,
+    contenders: &[&'c Contender],
+    workload: &Workload,
+) -> Vec<(&'c Contender, Result<Samples, String>)> {
+    let mut turns: Vec<Turn<'c>> =
+        contenders.iter().map(|contender| Turn::start(starter, runtime, contender, workload)).collect();
+    for round in 0..workload.rounds {
+        for turn in &mut turns {
+            turn.take(|server, samples| throughput(starter, server, workload, samples));
+            if round < workload.latency_rounds {
+                turn.take(|server, samples| latencies(starter, server, workload, samples));
+            }
+        }
+    }
+    for turn in &mut turns {
+        turn.take(|server, _| server.verify(runtime));
+    }
+    turns.into_iter().map(|turn| (turn.contender, turn.state.map(|(_, samples)| samples))).collect()
+}
+
+/// A contender between its turns.
+struct Turn<'c> {
+    contender: &'c Contender,
+    state: Result<(Server, Samples), String>,
+}
+
+impl<'c> Turn<'c> {
+    fn start(
+        starter: &mut Starter<'_>,
+        runtime: &Runtime,
+        contender: &'c Contender,
+        workload: &Workload,
+    ) -> Self {
+        let state = starter.start(contender, workload, true).and_then(|mut server| {
+            server.until_answering(runtime)?;
+            // What a server does only once is not what is measured.
+            tools::throughput(&server.target, load(workload), starter.folder())?;
+            Ok((server, Samples::default()))
+        });
+        Self { contender, state }
+    }
+
+    fn take(&mut self, measure: impl FnOnce(&Server, &mut Samples) -> Result<(), String>) {
+        if let Ok((server, samples)) = &mut self.state
+            && let Err(error) = measure(server, samples)
+        {
+            self.state = Err(error);
+        }
+    }
+}
+
+fn load(workload: &Workload) -> Load {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a round")]
+    let seconds = workload.seconds.round().max(1.0) as u32;
+    Load { connections: workload.connections, seconds }
+}
+
+fn throughput(
+    starter: &Starter<'_>,
+    server: &Server,
+    workload: &Workload,
+    samples: &mut Samples,
+) -> Result<(), String> {
+    let before = tree::cpu_seconds(server.session());
+    let memory = tree::Watch::start(server.session());
+    let counted = tools::throughput(&server.target, load(workload), starter.folder())?;
+    let peak = memory.peak_rss_mib();
+    let cpu = tree::cpu_seconds(server.session()) - before;
+    if counted.requests == 0 {
+        return Err("no request was answered".to_owned());
+    }
+    samples.add(metric::RATE, counted.per_second());
+    samples.add(metric::CPU, cpu / counted.requests as f64 * 1000.0);
+    samples.add(metric::PEAK_RSS, peak);
+    samples.add(metric::ERRORS, counted.errors(workload.expect.status) as f64);
+    Ok(())
+}
+
+fn latencies(
+    starter: &Starter<'_>,
+    server: &Server,
+    workload: &Workload,
+    samples: &mut Samples,
+) -> Result<(), String> {
+    let load = load(workload);
+    let oha = starter.tools.join("bin/oha");
+    let measured = tools::latencies(&server.target, load, workload.rate, &oha, starter.folder())?;
+    let kept_up = measured.answers as f64 / (f64::from(workload.rate) * f64::from(load.seconds));
+    samples.add(metric::KEPT_UP, kept_up);
+    samples.add(metric::ERRORS, measured.errors as f64);
+    // Of a server that did not keep up, latencies say how long was measured and nothing else.
+    if kept_up >= KEEPS_UP {
+        let names = [metric::P50, metric::P90, metric::P99, metric::P999];
+        for (name, latency) in names.into_iter().zip(measured.percentiles) {
+            samples.add(name, latency);
+        }
+    }
+    Ok(())
+}
