@@ -7,6 +7,7 @@ pub const SCHEMA: u32 = 1;
 
 /// One run of the suite against one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -32,6 +33,7 @@ pub struct Report {
 
 /// The suite itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Suite {
     /// `funchost-conformance`.
     pub name: String,
@@ -43,6 +45,7 @@ pub struct Suite {
 
 /// What was looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Target {
     /// How it was reached.
     pub kind: TargetKind,
@@ -62,6 +65,7 @@ pub struct Target {
 
 /// The ways to reach a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A server that runs already.
@@ -74,6 +78,7 @@ pub enum TargetKind {
 
 /// What the target promises.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Claims {
     /// Where this was read: `--describe`, an image's label, a file.
     pub source: String,
@@ -83,6 +88,7 @@ pub struct Claims {
 
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every MUST of the core and of every claimed capability was seen to hold.
@@ -97,6 +103,7 @@ pub enum Verdict {
 
 /// The part of a run that belongs to one capability, or to the core.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProfileResult {
     /// `core`, or the capability's name.
     pub name: String,
@@ -108,6 +115,7 @@ pub struct ProfileResult {
 
 /// How many checks ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Checks that held.
     pub passed: usize,
@@ -125,6 +133,7 @@ pub struct Counts {
 
 /// How binding a requirement is, in the words of RFC 2119.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Without it a host is not conformant.
@@ -137,6 +146,7 @@ pub enum Level {
 
 /// One check.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckResult {
     /// `area.n/slug`; permanent.
     pub id: String,
@@ -162,6 +172,7 @@ pub struct CheckResult {
 
 /// How a check ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "reason")]
 pub enum Outcome {
     /// The requirement holds, as far as the check sees.
@@ -178,6 +189,7 @@ pub enum Outcome {
 
 /// What a person needs to see why a check failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// What the requirement asks for, of this request.
     pub expected: String,

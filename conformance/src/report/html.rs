@@ -1,14 +1,14 @@
 //! The page: one file that loads nothing and runs nothing. What is folded and filtered needs no script, so the page
 //! forbids scripts, and whatever a target has logged stays text.
 
-use askama::Template;
+use serde::Serialize;
 
+use super::template;
 use super::text::{duration, harmless, one_line};
 use super::view::{self, Ending, area, reason};
-use crate::result::{CheckResult, Counts, Evidence, ProfileResult, Report};
+use crate::result::{CheckResult, Evidence, ProfileResult, Report};
 
-#[derive(Template)]
-#[template(path = "report.html")]
+#[derive(Serialize)]
 struct Page<'a> {
     report: &'a Report,
     title: String,
@@ -17,34 +17,53 @@ struct Page<'a> {
     facts: Vec<(&'static str, String)>,
     command: String,
     claims: Vec<String>,
-    counts: Counts,
+    endings: Vec<Share>,
     profiles: Vec<Profile<'a>>,
     areas: Vec<Area<'a>>,
+    /// What ended badly, for the list at the top: the worst first.
+    troubles: Vec<Check<'a>>,
 }
 
+/// Those of some checks that ended in one way.
+#[derive(Serialize)]
+struct Share {
+    class: &'static str,
+    words: &'static str,
+    number: usize,
+    percent: f64,
+}
+
+#[derive(Serialize)]
 struct Profile<'a> {
     name: &'a str,
     verdict: &'static str,
     passed: usize,
     total: usize,
-    /// The parts of its bar: how they ended, how many, of a hundred.
-    parts: Vec<(Ending, usize, f64)>,
+    /// The parts of its bar.
+    parts: Vec<Share>,
 }
 
+#[derive(Serialize)]
 struct Area<'a> {
     name: &'a str,
     note: String,
     checks: Vec<Check<'a>>,
 }
 
+#[derive(Clone, Serialize)]
 struct Check<'a> {
     check: &'a CheckResult,
+    /// The name of its place in the page.
+    anchor: String,
     ending: Ending,
+    level: &'static str,
+    duration: Option<String>,
     reason: Option<&'a str>,
     evidence: Vec<Part<'a>>,
 }
 
 /// A piece of evidence.
+#[derive(Clone, Serialize)]
 struct Part<'a> {
     name: &'static str,
     text: &'a str,
@@ -53,6 +72,8 @@ struct Part<'a> {
 /// The report as one HTML file.
 pub fn html(report: &Report) -> String {
     let report = &harmless(report);
+    let counts = view::counts(report);
+    let areas = areas(&report.checks);
     let page = Page {
         report,
         title: one_line(&view::title(&report.target)),
@@ -61,33 +82,41 @@ pub fn html(report: &Report) -> String {
         facts: facts(report),
         command: one_line(&report.command.join(" ")),
         claims: report.claims.capabilities.iter().map(|name| one_line(name)).collect(),
-        counts: view::counts(report),
+        endings: shares(Ending::ALL, report.checks.len(), |ending| ending.count(&counts)),
         profiles: report.profiles.iter().map(Profile::new).collect(),
-        areas: areas(&report.checks),
+        troubles: troubles(&areas),
+        areas,
     };
-    page.render().expect("writing to memory does not fail")
+    template::render("report.html", page)
 }
 
-impl Page<'_> {
-    /// What ended badly, for the list at the top.
-    fn troubles(&self) -> impl Iterator<Item = &Check<'_>> {
-        let checks = || self.areas.iter().flat_map(|area| &area.checks);
-        Ending::ALL
-            .into_iter()
-            .filter(|ending| ending.is_trouble())
-            .flat_map(move |ending| checks().filter(move |check| check.ending == ending))
-    }
+fn troubles<'a>(areas: &[Area<'a>]) -> Vec<Check<'a>> {
+    let checks = || areas.iter().flat_map(|area| &area.checks);
+    let bad = Ending::ALL.into_iter().filter(|ending| ending.is_trouble());
+    bad.flat_map(|ending| checks().filter(move |check| check.ending == ending)).cloned().collect()
+}
+
+/// Those of `endings` that there are.
+fn shares(
+    endings: impl IntoIterator<Item = Ending>,
+    total: usize,
+    count: impl Fn(Ending) -> usize,
+) -> Vec<Share> {
+    let shares = endings.into_iter().map(|ending| (ending, count(ending))).filter(|(_, number)| *number > 0);
+    let share = |(ending, number): (Ending, usize)| Share {
+        class: ending.class(),
+        words: ending.word_for(number),
+        number,
+        percent: 100.0 * number as f64 / total as f64,
+    };
+    shares.map(share).collect()
 }
 
 impl<'a> Profile<'a> {
     fn new(profile: &'a ProfileResult) -> Self {
         let total = view::total(&profile.counts);
-        let parts = [Ending::Passed, Ending::Warned, Ending::Failed, Ending::Error, Ending::Skipped]
-            .into_iter()
-            .map(|ending| (ending, ending.count(&profile.counts)))
-            .filter(|(_, n)| *n > 0)
-            .map(|(ending, n)| (ending, n, 100.0 * n as f64 / total as f64))
-            .collect();
+        let endings = [Ending::Passed, Ending::Warned, Ending::Failed, Ending::Error, Ending::Skipped];
+        let parts = shares(endings, total, |ending| ending.count(&profile.counts));
         Self {
             name: &profile.name,
             verdict: view::word(profile.verdict),
@@ -102,23 +131,13 @@ impl<'a> Check<'a> {
     fn new(check: &'a CheckResult) -> Self {
         Self {
             check,
+            anchor: check.id.replace('/', ":"),
             ending: Ending::of(check),
+            level: view::level(check.level),
+            duration: (check.seconds > 0.0).then(|| duration(check.seconds)),
             reason: reason(check),
             evidence: check.evidence.as_ref().map(parts).unwrap_or_default(),
         }
-    }
-
-    /// The name of its place in the page.
-    fn anchor(&self) -> String {
-        self.check.id.replace('/', ":")
-    }
-
-    fn level(&self) -> &'static str {
-        view::level(self.check.level)
-    }
-
-    fn duration(&self) -> String {
-        duration(self.check.seconds)
     }
 }
 
@@ -143,10 +162,9 @@ fn areas(checks: &[CheckResult]) -> Vec<Area<'_>> {
     }
     for area in &mut areas {
         let ended = |ending: Ending| area.checks.iter().filter(|check| check.ending == ending).count();
-        let notes = Ending::ALL.map(|ending| (ended(ending), ending));
-        let notes =
-            notes.iter().filter(|(n, _)| *n > 0).map(|(n, ending)| format!("{n} {}", ending.word_for(n)));
-        area.note = notes.collect::<Vec<_>>().join(" · ");
+        let notes = shares(Ending::ALL, area.checks.len(), ended);
+        let notes: Vec<_> = notes.iter().map(|share| format!("{} {}", share.number, share.words)).collect();
+        area.note = notes.join(" · ");
     }
     areas
 }

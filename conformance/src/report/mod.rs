@@ -11,6 +11,7 @@ mod badge;
 mod html;
 mod json;
 mod junit;
+mod template;
 mod text;
 mod view;
 

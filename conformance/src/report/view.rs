@@ -1,5 +1,7 @@
 //! What several reports say about a run, in one place so that they all say the same.
 
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
 use crate::result::{CheckResult, Counts, Level, Outcome, ProfileResult, Report, Target, Verdict};
 
 /// How a check ended, as a reader sorts it: [`Outcome`], with the failures that break the contract apart from those
@@ -43,7 +45,7 @@ impl Ending {
     }
 
     /// The word for so many of it.
-    pub(super) fn word_for(self, n: &usize) -> &'static str {
+    pub(super) fn word_for(self, n: usize) -> &'static str {
         match (self, n) {
             (Self::Error, 2..) => "errors",
             (Self::Warned, 2..) => "warnings",
@@ -74,6 +76,17 @@ impl Ending {
             Self::NotClaimed => counts.not_claimed,
             Self::Passed => counts.passed,
         }
+    }
+}
+
+/// For templates.
+impl Serialize for Ending {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Ending", 3)?;
+        fields.serialize_field("class", self.class())?;
+        fields.serialize_field("word", self.word())?;
+        fields.serialize_field("trouble", &self.is_trouble())?;
+        fields.end()
     }
 }
 

@@ -1,21 +1,20 @@
 //! What this process may have.
 
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    sys::resource::{Resource, getrlimit, setrlimit},
-    unistd::Pid,
-};
+use std::process::{self, Command, Stdio};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::server::{CLIENT_CPU, SERVER_CPU};
 
-/// Leaves the servers' processor to the servers.
+/// Leaves the servers' processor to the servers: this thread and all that it starts from now on.
 pub(super) fn stay_off_the_servers_cpu() -> Result<(), String> {
-    let mut cpus = CpuSet::new();
-    cpus.set(CLIENT_CPU).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cpus)).map_err(|error| {
-        format!(
-            "the benchmark needs processors {SERVER_CPU} and {CLIENT_CPU}, one for servers and one for load: {error}"
-        )
-    })
+    let failed = |why: &str| {
+        format!("the benchmark needs processors {SERVER_CPU} and {CLIENT_CPU}, one for servers and one for load: {why}")
+    };
+    let mut taskset = Command::new("taskset");
+    taskset.args(["--pid", "--cpu-list", &CLIENT_CPU.to_string(), &process::id().to_string()]);
+    let done = taskset.stdin(Stdio::null()).output().map_err(|error| failed(&format!("taskset: {error}")))?;
+    if done.status.success() { Ok(()) } else { Err(failed(String::from_utf8_lossy(&done.stderr).trim())) }
 }
 
 /// Lets this process and the servers have so many open files.
