@@ -7,7 +7,9 @@ use serde::Serialize;
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut all = Environment::new();
-    all.set_auto_escape_callback(|name| if name.ends_with(".css") { AutoEscape::None } else { AutoEscape::Html });
+    all.set_auto_escape_callback(
+        |name| if name.ends_with(".css") { AutoEscape::None } else { AutoEscape::Html },
+    );
     all.set_undefined_behavior(UndefinedBehavior::Strict);
     for (name, text) in [
         ("badge.svg", include_str!("../../templates/badge.svg")),

@@ -167,7 +167,8 @@ fn the_program_tells_about_itself_without_any_python() {
     assert!(run("--version").stdout.starts_with("funchost-python "));
     let described: serde_json::Value = serde_json::from_str(&run("--describe").stdout).expect("JSON");
     assert_eq!(described["language"], "python");
-    let claims = |name: &str| described["capabilities"].as_array().is_some_and(|all| all.contains(&name.into()));
+    let claims =
+        |name: &str| described["capabilities"].as_array().is_some_and(|all| all.contains(&name.into()));
     assert!(claims("structured-data") && claims("multipart"), "{described}");
     assert!(!claims("streaming-request"), "{described}");
     assert_eq!(run("--nonsense").code, Some(64));

@@ -9,7 +9,9 @@ use super::server::{CLIENT_CPU, SERVER_CPU};
 /// Leaves the servers' processor to the servers: this thread and all that it starts from now on.
 pub(super) fn stay_off_the_servers_cpu() -> Result<(), String> {
     let failed = |why: &str| {
-        format!("the benchmark needs processors {SERVER_CPU} and {CLIENT_CPU}, one for servers and one for load: {why}")
+        format!(
+            "the benchmark needs processors {SERVER_CPU} and {CLIENT_CPU}, one for servers and one for load: {why}"
+        )
     };
     let mut taskset = Command::new("taskset");
     taskset.args(["--pid", "--cpu-list", &CLIENT_CPU.to_string(), &process::id().to_string()]);
