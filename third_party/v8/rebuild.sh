@@ -10,7 +10,11 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine uses itself, unless another one is named.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' |
+  grep -m 1 -v security || true)}
+mirror=${mirror%/}
+[[ $mirror ]] || { echo "no Debian mirror was found; name one in DEBIAN_MIRROR" >&2; exit 1; }
 work=${WORK:-/var/tmp/rebuild-v8}
 # The crate's libc++ asks for a clang as young as trixie's youngest, this V8 for a gn as young as forky's.
 tools_suite=trixie gn_suite=forky libc_suite=bookworm

@@ -62,8 +62,9 @@ pub(super) fn protocols(limits: &WireLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// When the host closes, a connection that has just been accepted may take this long to show its first request.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
+/// When the host closes, an idle connection is kept for this long: its client, who does not know, may have sent a request
+/// already, or be about to.
+const NEXT_REQUEST: Duration = Duration::from_millis(250);
 
 /// When the host closes, a connection without a request to be answered is dropped after this time, whatever its
 /// client does.
@@ -106,12 +107,12 @@ pub(super) async fn serve<E: Engine>(
                 }
                 closing = Some(Instant::now());
                 next_phase.set(app.lifecycle.reached(Phase::Aborting));
-                look_again.as_mut().reset(Instant::now() + FIRST_REQUEST);
+                look_again.as_mut().reset(Instant::now() + NEXT_REQUEST);
                 continue;
             }
             if let Some(since) = closing {
                 let waited = since.elapsed();
-                if !told && (wire.had_request() || waited >= FIRST_REQUEST) {
+                if !told && (!wire.is_quiet() || waited >= NEXT_REQUEST) {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                     look_again.as_mut().reset(since + LAST_REQUEST);

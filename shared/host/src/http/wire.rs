@@ -47,7 +47,6 @@ pub(super) struct Wire {
     opened: Instant,
     /// Requests that are being answered.
     busy: AtomicUsize,
-    had_request: AtomicBool,
     http2: AtomicBool,
     closing: AtomicBool,
     /// A request's body has not been read to its end: in how many turns of the parser that will be forgotten.
@@ -81,7 +80,6 @@ impl Wire {
         Arc::new(Self {
             opened: Instant::now(),
             busy: AtomicUsize::new(0),
-            had_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unread: AtomicU8::new(0),
@@ -99,7 +97,6 @@ impl Wire {
     /// it over, before anything waits: what comes from the client now is no longer about its head.
     pub(super) fn begin_request(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
-        self.had_request.store(true, Relaxed);
         self.unread.store(0, Relaxed);
         self.head_since.store(NEVER, Relaxed);
         Busy(self.clone())
@@ -110,11 +107,6 @@ impl Wire {
         let mut head = self.head();
         head.clear();
         head.shrink_to(KEPT_HEAD);
-    }
-
-    /// Whether a request has ever been parsed.
-    pub(super) fn had_request(&self) -> bool {
-        self.had_request.load(Relaxed)
     }
 
     /// Whether no request is being answered.
