@@ -31,8 +31,8 @@ SETUPS := $(addprefix setup-,build run test lint bench images)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
-		printf '  %-14s %s\n' "$$target" "$$what"; done
-	@printf '  %-14s compares that host with another server of its language\n' $(RUNTIMES:%=bench-%)
+		printf '  %-18s %s\n' "$$target" "$$what"; done
+	@printf '  %-18s compares that host with another server of its language\n' $(RUNTIMES:%=bench-%)
 
 # What a target needs is there before anything is built for it.
 .NOTPARALLEL:
