@@ -106,7 +106,7 @@ sizes: images ## prints how large the images are, compressed
 	@export CONTAINERS_CONF=$(CURDIR)/images/podman.conf; images/sizes $$($(PODMAN) images --format '{{.Repository}}:{{.Tag}}' | \
 		sed -n 's|^localhost/funchost/||p' | grep -v '^hosts:' | sort)
 
-test-images: images ## tests the container images, in a quarter of an hour
+test-images: images ## tests the container images
 	@$(IMAGES_PATH) pytest images/test
 
 conformance-images: images ## holds every runtime image to the contract, as a container
