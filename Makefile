@@ -36,8 +36,10 @@ SETUPS := $(addprefix setup-,build run test lint bench images)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
-		printf '  %-14s %s\n' "$$target" "$$what"; done
-	@printf '  %-14s measures that host, or the server alone, beside others; BENCH="--workload hello" for one workload\n' $(BENCHES)
+		printf '  %-18s %s
+' "$$target" "$$what"; done
+	@printf '  %-18s measures that host, or the server alone, beside others; BENCH="--workload hello" for one workload
+' $(BENCHES)
 
 # What a target needs is there before anything is built for it.
 .NOTPARALLEL:
@@ -112,7 +114,7 @@ sizes: images ## prints how large the images are, compressed
 	@export CONTAINERS_CONF=$(CURDIR)/images/podman.conf; images/sizes $$($(PODMAN) images --format '{{.Repository}}:{{.Tag}}' | \
 		sed -n 's|^localhost/funchost/||p' | grep -v '^hosts:' | sort)
 
-test-images: images ## tests the container images, in a quarter of an hour
+test-images: images ## tests the container images
 	@$(IMAGES_PATH) pytest images/test
 
 conformance-images: images ## holds every runtime image to the contract, as a container
