@@ -36,10 +36,8 @@ SETUPS := $(addprefix setup-,build run test lint bench images)
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target what; do \
-		printf '  %-18s %s
-' "$$target" "$$what"; done
-	@printf '  %-18s measures that host, or the server alone, beside others; BENCH="--workload hello" for one workload
-' $(BENCHES)
+		printf '  %-18s %s\n' "$$target" "$$what"; done
+	@printf '  %-18s measures that host, or the server alone, beside others; BENCH="--workload hello" for one workload\n' $(BENCHES)
 
 # What a target needs is there before anything is built for it.
 .NOTPARALLEL:
