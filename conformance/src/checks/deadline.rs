@@ -154,8 +154,12 @@ pub(super) const CHECKS: &[Check] = &[
             let exchange = connection.exchange(&Request::get("/?pieces=100000&ms=50"))?;
             // A reply that simply goes on has no end either.
             let goes_on = !connection.is_closed(Duration::from_secs(2));
-            let is_cut = !exchange.reply.complete && !goes_on && exchange.reply.body.starts_with(b"piece 1
-");
+            let is_cut = !exchange.reply.complete
+                && !goes_on
+                && exchange.reply.body.starts_with(
+                    b"piece 1
+",
+                );
             // On a busy machine nothing may have begun by then, and no client takes a 408 for the whole.
             exchange.expect(
                 is_cut || exchange.reply.status == 408,

@@ -27,12 +27,27 @@ pub(crate) fn check(isolate: &mut v8::Isolate) {
         None => state.held_up(),
     };
     let Some(running) = victim else { return };
+    if is_in_deno(scope) && state.spare() {
+        return;
+    }
     if let Some(stack) = stack(scope) {
         running.call.witness.tell(stack, false);
     }
     state.finish(running.call.number, Err(HandlerError::Stopped));
     state.retire();
     scope.terminate_execution();
+}
+
+/// Whether the innermost code is Deno's own. It loads its scripts when they are first needed, and ends the process when
+/// one is stopped in the middle; there is always a better moment soon.
+fn is_in_deno(scope: &mut v8::PinScope<'_, '_>) -> bool {
+    let trace = v8::StackTrace::current_stack_trace(scope, 1);
+    let frame = trace.filter(|trace| trace.get_frame_count() > 0).and_then(|trace| trace.get_frame(scope, 0));
+    let script = frame.and_then(|frame| frame.get_script_name(scope));
+    script.is_some_and(|script| {
+        let script = script.to_rust_string_lossy(scope);
+        ["ext:", "node:"].iter().any(|scheme| script.starts_with(scheme))
+    })
 }
 
 /// Where JavaScript is at this moment.

@@ -27,6 +27,8 @@ use crate::{
 
 /// Code of which nobody knows whose it is may keep the isolate for this long when a call should have been stopped.
 const GRACE: Duration = Duration::from_secs(1);
+/// How often code that should stop may be let go on for now.
+const SPARED: u32 = 8;
 /// Answered calls whose promises are still waited for. Promises that never settle must not fill the memory.
 const REMEMBERED: usize = 10_000;
 
@@ -47,6 +49,8 @@ pub(crate) struct State {
     pub(crate) full: Cell<bool>,
     /// When this turn of the event loop began.
     pub(crate) turn: Cell<Instant>,
+    /// How often it should have been stopped and was not.
+    pub(crate) spared: Cell<u32>,
 }
 
 /// A call whose user code runs.
@@ -82,6 +86,21 @@ impl State {
         let key = v8::String::new(scope, interrupt::KEY)?;
         let number = data.get(scope, key.into())?.try_cast::<v8::Number>().ok()?;
         self.running(number.value() as u32)
+    }
+
+    /// A turn of the event loop begins.
+    pub(crate) fn begin_turn(&self) -> Instant {
+        let now = Instant::now();
+        self.turn.set(now);
+        self.spared.set(0);
+        now
+    }
+
+    /// Whether what should stop may go on for now, until it is asked for again.
+    pub(crate) fn spare(&self) -> bool {
+        let spared = self.spared.get();
+        self.spared.set(spared + 1);
+        spared < SPARED
     }
 
     /// A call that should have stopped, when nothing else has had a chance to run for long.

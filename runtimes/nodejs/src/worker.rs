@@ -80,6 +80,7 @@ impl Worker {
             answered: RefCell::default(),
             full: Cell::new(false),
             turn: Cell::new(Instant::now()),
+            spared: Cell::new(0),
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
@@ -115,8 +116,7 @@ impl Worker {
     /// Takes calls, for a while.
     fn begin_calls(&mut self) {
         let state = &self.state;
-        let started = Instant::now();
-        state.turn.set(started);
+        let started = state.begin_turn();
         deno_core::scope!(scope, &mut self.js.js_runtime);
         for _ in 0..BATCH {
             if state.isolate.is_retired() {

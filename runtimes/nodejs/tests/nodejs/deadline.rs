@@ -212,6 +212,28 @@ fn the_signal_cancels_what_it_is_given_to() {
     function.host.wait_for_line("the other end is told");
 }
 
+/// Deno loads its scripts when they are first needed, and would end the process if one were stopped in the middle.
+#[test]
+fn a_deadline_while_builtin_modules_are_loaded_ends_the_call_alone() {
+    let function = Function::serve_with(
+        "
+        const modules = require('module').builtinModules
+        exports.handler = (event) => {
+          if (event.extensions.request.path === '/hello') return 'hello'
+          const since = Date.now()
+          while (Date.now() - since < 95) ;
+          for (const name of modules) { try { require(name) } catch {} }
+          for (;;) ;
+        }
+        ",
+        &[("FUNC_TIMEOUT", "0.1"), ("FUNC_WORKERS", "1")],
+    );
+    for _ in 0..10 {
+        assert_eq!(function.get("/modules").status, 408);
+        until(&function, "/hello", |answer| answer.text() == "hello");
+    }
+}
+
 #[test]
 fn isolates_that_were_given_up_do_not_pile_up() {
     let function = Function::serve_with(ENDLESS, &[("FUNC_TIMEOUT", "0.2"), ("FUNC_WORKERS", "2")]);

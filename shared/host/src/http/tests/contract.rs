@@ -194,16 +194,21 @@ async fn a_call_that_comes_during_the_load_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_host_closes_idle_connections_go_at_once_and_busy_ones_finish() {
+async fn when_the_host_closes_idle_connections_have_a_moment_and_busy_ones_finish() {
     let host = host(&[]);
-    let (mut idle, mut busy) = (host.connect(), host.connect());
+    let (mut idle, mut late, mut busy) = (host.connect(), host.connect(), host.connect());
     assert_eq!(idle.get("/").await.status, 200);
+    assert_eq!(late.get("/").await.status, 200);
     busy.send("GET /sleep/5000 HTTP/1.1\r\nHost: test\r\n\r\n").await;
     host.engine.until(&Seen::Called("/sleep/5000".to_owned())).await;
     let before = tokio::time::Instant::now();
     host.app.lifecycle.advance(Phase::Closing);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answer = late.get("/").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close".to_owned())));
+    assert!(late.is_closed().await);
     assert!(idle.is_closed().await);
-    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(before.elapsed().as_millis(), 250);
     let answer = busy.answer("GET").await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close".to_owned())));
     assert!(busy.is_closed().await);
