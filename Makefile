@@ -31,7 +31,7 @@ BENCH_FOLDERS = --binaries $(BIN) --tools $(CACHE)/bench
 SETUPS := $(addprefix setup-,build run test lint bench images)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test soak lint fmt docs deny audit bench bench-quick $(BENCHES) images sizes \
+.PHONY: help setup $(SETUPS) build run serve test conformance soak lint fmt docs deny audit bench bench-quick $(BENCHES) images sizes \
 	test-images conformance-images manifests clean
 
 help: ## lists the targets
@@ -68,6 +68,11 @@ serve: examples/$(RUNTIME)/$(EXAMPLE)/calls.json setup-run build ## serves one e
 test: setup-test build ## runs all tests
 	-@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime/hello >/dev/null; done
 	cargo test $(CARGO_FLAGS) --no-fail-fast
+
+conformance: setup-test build ## holds every host to the contract, in both isolation modes, and puts the results into the README
+	cargo test $(CARGO_FLAGS) --test hosts
+	funchost-conformance table $(CARGO_TARGET_DIR)/conformance/*.json >conformance/results.md
+	$(MAKE) docs
 
 soak: setup-test build ## runs the long tests that `make test` leaves out, a few minutes
 	cargo test $(CARGO_FLAGS) --no-fail-fast -- --ignored

@@ -18,7 +18,10 @@ pub(super) const CHECKS: &[Check] = &[
         |t| {
             let mut first = t.connect()?;
             first.send(&Request::get("/?do=sleep&ms=6000"));
-            t.get("/")?.ok()?.body("done")?;
+            // On a busy machine one of them may be heard before the first call is.
+            for _ in 0..3 {
+                t.get("/")?.ok()?.body("done")?;
+            }
             expect(
                 !first.is_answered(),
                 "the second call is answered first",

@@ -1,5 +1,5 @@
 //! Writes the tables of a document that are made from data: the environment variables, the exit codes, the
-//! capabilities, the last benchmark.
+//! capabilities, the last conformance run, the last benchmark.
 //!
 //! `docs FILE` rewrites what stands between the markers `<!-- docs: NAME -->` and `<!-- docs: end -->`;
 //! `docs --check FILE` changes nothing and fails when something is out of date.
@@ -19,11 +19,15 @@ type Table = fn() -> Result<String, String>;
 /// The last stored benchmark.
 const LATEST: &str = include_str!("../../bench/results/latest.json");
 
+/// What the conformance suite has last said of the hosts.
+const CONFORMANCE: &str = include_str!("../../../../conformance/results.md");
+
 /// The tables by the names that markers use.
-const TABLES: [(&str, Table); 4] = [
+const TABLES: [(&str, Table); 5] = [
     ("variables", || Ok(variables())),
     ("exit-codes", || Ok(exit_codes())),
     ("capabilities", || Ok(capabilities())),
+    ("conformance", || Ok(CONFORMANCE.to_owned())),
     ("speed", speed),
 ];
 
