@@ -135,7 +135,7 @@ fn carry_out(options: &Run, progress: &Progress) -> Result<(Report, Vec<String>)
             language: Some(language).filter(|language| !language.is_empty()),
             environment: options.environment.clone(),
         },
-        started: started.format(&Rfc3339).unwrap_or_default(),
+        started: started.truncate_to_second().format(&Rfc3339).unwrap_or_default(),
         seconds: began.elapsed().as_secs_f64(),
         command: std::env::args().collect(),
         verdict: verdict::overall(&results, &claims, floor.as_ref(), options.strict),

@@ -5,11 +5,10 @@
 
 use std::{
     ffi::{CStr, c_char, c_int, c_long, c_ulong},
-    ptr,
+    mem, ptr,
 };
 
 use libloading::os::unix::{Library, Symbol};
-use nix::sys::signal::{self, SigHandler, Signal};
 use pyo3::{
     ffi::{self, PyObject},
     prelude::*,
@@ -85,23 +84,35 @@ pub(crate) fn initialize(program: Option<&CStr>) -> Result<(), String> {
     let mut config = Config([0; 8192]);
     // SAFETY: it fills in the whole structure, for which there is room.
     unsafe { fill(&raw mut config) };
+    let interrupts = Interrupts::of_the_host();
     // SAFETY: the configuration is what the function above made; called once, in what becomes Python's main thread.
     let status = unsafe { start(&raw const config) };
     // SAFETY: as above; the status does not point into the configuration.
     unsafe { clear(&raw mut config) };
     status.check()?;
-    take_back_interrupts();
+    interrupts.take_back();
     // SAFETY: this thread holds the interpreter, which it has just initialised. The state stays this thread's own
     // and is found again when it attaches.
     unsafe { ffi::PyEval_SaveThread() };
     Ok(())
 }
 
-/// Python has made SIGINT its own. The host waits for it instead, and processes that the function starts should find
-/// it as the host did.
-fn take_back_interrupts() {
-    // SAFETY: the default action is no handler that could be wrong.
-    let _ = unsafe { signal::signal(Signal::SIGINT, SigHandler::SigDfl) };
+/// What the host does on SIGINT, which Python makes its own when it starts.
+struct Interrupts(libc::sigaction);
+
+impl Interrupts {
+    fn of_the_host() -> Self {
+        // SAFETY: zeros are a valid value of this structure of numbers, flags and an optional handler.
+        let mut action = unsafe { mem::zeroed::<libc::sigaction>() };
+        // SAFETY: only asks, and there is room for the answer.
+        unsafe { libc::sigaction(libc::SIGINT, ptr::null(), &raw mut action) };
+        Self(action)
+    }
+
+    fn take_back(self) {
+        // SAFETY: what was in force before.
+        unsafe { libc::sigaction(libc::SIGINT, &raw const self.0, ptr::null_mut()) };
+    }
 }
 
 /// A function of the libpython in this process.

@@ -154,3 +154,16 @@ fn the_environment_is_that_of_an_ordinary_python() {
                            "main": "MainThread", "terminated": true})
     );
 }
+
+#[test]
+fn an_interrupt_in_a_thread_of_the_function_is_the_hosts() {
+    let function = Function::serve_with(
+        "import signal, threading\n\
+         def handler(event, context):\n\
+         \x20   signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n\
+         \x20   return 'done'",
+        &[("FUNC_ISOLATION", "thread"), ("DRAIN_DELAY", "0")],
+    );
+    assert_eq!(function.get("/").text(), "done");
+    assert_eq!(function.host.wait().code, Some(0));
+}
