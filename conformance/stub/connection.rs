@@ -58,7 +58,9 @@ impl Connection {
         }
         let _ = self.wire.stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
         let _ = self.wire.stream.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x88]);
-        std::thread::sleep(Duration::from_secs(1));
+        // Until the client has gone: closing with its frames unread would reset the connection, and the answer with it.
+        let _ = self.wire.stream.set_read_timeout(Some(Duration::from_secs(10)));
+        let _ = std::io::copy(&mut self.wire.stream, &mut std::io::sink());
     }
 
     /// Answers one request; whether the connection goes on.
