@@ -45,15 +45,10 @@ fn a_heap_bomb_is_answered_500_within_two_seconds_and_the_host_lives() {
             "/shared",
             "/timer",
         ] {
-            let answer = function.get(path);
-            assert_eq!((answer.status, answer.text().as_str()), (500, "Internal Server Error\n"), "{path}");
             // What is made in small steps takes as long as the machine is busy; the deadline has not come, anyhow.
-            println!("{path} took {:?}", answer.took);
-            assert!(
-                path != "/objects" || answer.took < Duration::from_secs(2),
-                "{path} took {:?}",
-                answer.took
-            );
+            let limit = if path == "/objects" { Duration::from_secs(2) } else { Duration::MAX };
+            let answer = function.get_within(limit, path);
+            assert_eq!((answer.status, answer.text().as_str()), (500, "Internal Server Error\n"), "{path}");
             let hello = function.get("/hello");
             assert_eq!((hello.status, hello.text().as_str()), (200, "hello"), "after {path}");
         }

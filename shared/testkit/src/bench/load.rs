@@ -26,13 +26,12 @@ pub(super) fn measure<'c>(
     for round in 0..workload.rounds {
         for turn in &mut turns {
             turn.take(|server, samples| throughput(starter, server, workload, samples));
+            turn.take(|server, _| server.verify(runtime));
             if round < workload.latency_rounds {
                 turn.take(|server, samples| latencies(starter, server, workload, samples));
+                turn.take(|server, _| server.verify(runtime));
             }
         }
-    }
-    for turn in &mut turns {
-        turn.take(|server, _| server.verify(runtime));
     }
     turns.into_iter().map(|turn| (turn.contender, turn.state.map(|(_, samples)| samples))).collect()
 }
@@ -54,6 +53,7 @@ impl<'c> Turn<'c> {
             server.until_answering(runtime)?;
             // What a server does only once is not what is measured.
             tools::throughput(&server.target, load(workload), starter.folder())?;
+            server.verify(runtime)?;
             Ok((server, Samples::default()))
         });
         Self { contender, state }

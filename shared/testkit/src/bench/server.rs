@@ -268,7 +268,8 @@ impl Server {
         if status.success() { Ok(took) } else { Err(format!("it ended ({status}): {}", self.last_words())) }
     }
 
-    /// Whether the answer is still as it should be.
+    /// Whether the answer is still as it should be. When it comes, a server that takes connections in their order has
+    /// worked off what the last round has left behind.
     pub(super) fn verify(&self, runtime: &Runtime) -> Result<(), String> {
         let answer = runtime.block_on(client::call_once(&self.target, &self.target.path, PATIENCE))?;
         self.target.wrong(&answer).map_or(Ok(()), Err)

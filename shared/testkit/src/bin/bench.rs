@@ -34,13 +34,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words[..] {
+        ["--help"] | ["run", "--help"] => Ok(HELP.to_owned()),
         ["run", ..] => Options::parse(&words[1..]).and_then(|options| measure(&options)),
         ["show", file] => Report::load(Path::new(file)).map(|report| table::all(&report)),
         ["draw", file, folder] => Report::load(Path::new(file))
             .and_then(|report| write_shown(&report, Path::new(folder)).map(|()| String::new())),
         ["list"] => list(Path::new(DATA)),
         ["list", folder] => list(Path::new(folder)),
-        ["--help"] => Ok(HELP.to_owned()),
         _ => Err(format!("this is not known: {}\n{HELP}", words.join(" "))),
     };
     match result {
