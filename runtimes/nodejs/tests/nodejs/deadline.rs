@@ -76,7 +76,8 @@ fn whatever_does_not_end_is_answered_in_time_while_others_go_on() {
             hello.iter().all(|answer| answer.status == 200 && answer.text() == "hello"),
             "{way}: {hello:?}"
         );
-        assert!(hello.len() > 20, "{way}: only {} calls went through meanwhile", hello.len());
+        // One that waited for the endless call would be the only one.
+        assert!(hello.len() > 3, "{way}: only {} calls went through meanwhile", hello.len());
     }
     // All of them have been ended: none is left that holds a place.
     until(&function, "/metrics", |answer| answer.text().contains("\nfunchost_calls_in_flight 0\n"));
