@@ -25,10 +25,11 @@ pub(super) fn measure<'c>(
         contenders.iter().map(|contender| Turn::start(starter, runtime, contender, workload)).collect();
     for round in 0..workload.rounds {
         for turn in &mut turns {
-            turn.take(|server, samples| throughput(starter, server, workload, samples));
+            let load = turn.load;
+            turn.take(|server, samples| throughput(starter, server, load, workload, samples));
             turn.take(|server, _| server.verify(runtime));
             if round < workload.latency_rounds {
-                turn.take(|server, samples| latencies(starter, server, workload, samples));
+                turn.take(|server, samples| latencies(starter, server, load, workload, samples));
                 turn.take(|server, _| server.verify(runtime));
             }
         }
@@ -39,6 +40,7 @@ pub(super) fn measure<'c>(
 /// A contender between its turns.
 struct Turn<'c> {
     contender: &'c Contender,
+    load: Load,
     state: Result<(Server, Samples), String>,
 }
 
@@ -49,14 +51,15 @@ impl<'c> Turn<'c> {
         contender: &'c Contender,
         workload: &Workload,
     ) -> Self {
+        let load = load(contender, workload);
         let state = starter.start(contender, workload, true).and_then(|mut server| {
             server.until_answering(runtime)?;
             // What a server does only once is not what is measured.
-            tools::throughput(&server.target, load(workload), starter.folder())?;
+            tools::throughput(&server.target, load, starter.folder())?;
             server.verify(runtime)?;
             Ok((server, Samples::default()))
         });
-        Self { contender, state }
+        Self { contender, load, state }
     }
 
     fn take(&mut self, measure: impl FnOnce(&Server, &mut Samples) -> Result<(), String>) {
@@ -68,21 +71,23 @@ impl<'c> Turn<'c> {
     }
 }
 
-fn load(workload: &Workload) -> Load {
+fn load(contender: &Contender, workload: &Workload) -> Load {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a round")]
     let seconds = workload.seconds.round().max(1.0) as u32;
-    Load { connections: workload.connections, seconds }
+    let connections = workload.connections.min(contender.connections.unwrap_or(usize::MAX));
+    Load { connections, seconds }
 }
 
 fn throughput(
     starter: &Starter<'_>,
     server: &Server,
+    load: Load,
     workload: &Workload,
     samples: &mut Samples,
 ) -> Result<(), String> {
     let before = tree::cpu_seconds(server.session());
     let memory = tree::Watch::start(server.session());
-    let counted = tools::throughput(&server.target, load(workload), starter.folder())?;
+    let counted = tools::throughput(&server.target, load, starter.folder())?;
     let peak = memory.peak_rss_mib();
     let cpu = tree::cpu_seconds(server.session()) - before;
     if counted.requests == 0 {
@@ -98,10 +103,10 @@ fn throughput(
 fn latencies(
     starter: &Starter<'_>,
     server: &Server,
+    load: Load,
     workload: &Workload,
     samples: &mut Samples,
 ) -> Result<(), String> {
-    let load = load(workload);
     let oha = starter.tools.join("bin/oha");
     let measured = tools::latencies(&server.target, load, workload.rate, &oha, starter.folder())?;
     let kept_up = measured.answers as f64 / (f64::from(workload.rate) * f64::from(load.seconds));

@@ -60,6 +60,8 @@ pub struct Contender {
     /// What is built is shared by the contenders that say the same here. Its own name when empty.
     #[serde(default)]
     pub work: String,
+    /// The most connections that it can work on; more would only wait for it to accept them.
+    pub connections: Option<usize>,
     /// Run before its first start with a function.
     #[serde(default)]
     pub prepare: Vec<Step>,
