@@ -3,7 +3,7 @@
 use std::{path::PathBuf, rc::Rc, sync::Arc};
 
 use contract::Output;
-use deno_core::{CompiledWasmModuleStore, ModuleSpecifier, SharedArrayBufferStore, v8};
+use deno_core::{CompiledWasmModuleStore, JsRuntime, ModuleSpecifier, SharedArrayBufferStore, v8};
 use deno_runtime::{
     BootstrapOptions, FeatureChecker, WorkerExecutionMode,
     colors::ColorLevel,
@@ -31,6 +31,15 @@ pub(crate) struct Parts {
     pub(crate) compiled: Arc<Compiled>,
     /// Where threads of user code print.
     pub(crate) output: Arc<dyn Output>,
+}
+
+/// Starts V8, which all isolates of the process share, on the calling thread.
+///
+/// V8 takes the check whether it should stop out of some loops that it unrolls; such a loop would hear of neither
+/// deadline nor heap limit. So nothing is unrolled. A snapshot's compiled scripts are only good for the same flags.
+pub(crate) fn start_v8() {
+    v8::V8::set_flags_from_string("--no-turboshaft-loop-unrolling");
+    JsRuntime::init_platform(None);
 }
 
 /// What an isolate has in common with the threads (`node:worker_threads`) that its function starts.

@@ -11,14 +11,14 @@ use std::{
 };
 
 use contract::{HandlerSource, LoadError};
-use deno_core::{JsRuntime, v8::IsolateHandle};
+use deno_core::v8::IsolateHandle;
 use futures_util::{future::join_all, task::AtomicWaker};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     call::Call,
     ffi,
-    isolate::Parts,
+    isolate::{self, Parts},
     limits::{self, Limits},
     queue::Queue,
     snapshot::Snapshot,
@@ -221,7 +221,7 @@ pub(crate) fn start(
 }
 
 fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Sender<Result<(), LoadError>>) {
-    JsRuntime::init_platform(None);
+    isolate::start_v8();
     let started = start_one(shared, Start::Thorough);
     let goes_on = started.is_ok();
     let _ = first.send(started);

@@ -131,6 +131,7 @@ fn make(path: &Path) -> io::Result<()> {
         v8_version: deno_core::v8::VERSION_STRING,
         target: format!("{}-unknown-{}-gnu", std::env::consts::ARCH, std::env::consts::OS),
     };
+    isolate::start_v8();
     let made = create_runtime_snapshot(heap.clone(), options, vec![ops::funchost::init()]);
     let consumed: HashSet<&str> = made.consumed_lazy_specifiers.iter().map(String::as_str).collect();
     let mut file = HEADER.as_bytes().to_vec();

@@ -6,6 +6,7 @@ use std::{
     path::Path,
     rc::Rc,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,7 @@ use deno_core::v8;
 use deno_runtime::worker::MainWorker;
 
 use crate::{
+    batch::ANSWERS,
     call::Call,
     convert::{self, Meaning},
     error,
@@ -301,18 +303,40 @@ impl State {
     }
 
     /// When the heap comes to its limit JavaScript is stopped. That may take a while: a built-in function is not stopped
-    /// in the middle. V8 ends the process if it has no memory to go on with meanwhile, so it gets as much again.
+    /// in the middle. V8 ends the process if it has no memory to go on with meanwhile, so it gets as much again, once.
     pub(crate) fn watch_heap(self: &Rc<Self>, js: &mut MainWorker) {
         let handle = js.js_runtime.v8_isolate().thread_safe_handle();
         let state = Rc::downgrade(self);
         js.js_runtime.add_near_heap_limit_callback(move |limit, _| {
             if let Some(state) = state.upgrade() {
-                state.full.set(true);
+                if state.full.replace(true) {
+                    state.give_up(limit);
+                }
                 state.retire();
             }
             handle.terminate_execution();
             limit * 2
         });
+    }
+
+    /// The isolate does not stop, and would take the memory of all others. V8 offers no way to end it from here, so its
+    /// thread never comes back, and keeps what it has.
+    fn give_up(&self, taken: usize) -> ! {
+        self.fail_all("its isolate's heap is full");
+        ANSWERS.flush();
+        let failure = Failure {
+            kind: "HeapLimit".to_owned(),
+            message: format!(
+                "an isolate did not stop at its heap's limit (FUNC_HEAP_LIMIT); it is kept from going on, and its \
+                 {} MiB are lost until the process ends",
+                taken >> 20
+            ),
+            stack: String::new(),
+        };
+        self.stray(&failure, None);
+        loop {
+            thread::park();
+        }
     }
 
     pub(crate) fn heap_is_full(&self) -> HandlerError {
