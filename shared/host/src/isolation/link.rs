@@ -341,6 +341,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_brings_nothing_is_tried_less_and_less() {
+        let mut patience = Patience::default();
+        assert!(patience.is_due());
+        let mut pause = |brought| {
+            patience.learn(brought);
+            (0..).take_while(|_| !patience.is_due()).count() as u32
+        };
+        assert_eq!([true, false, false, true, false].map(&mut pause), [0, 1, 3, 0, 1]);
+        assert_eq!([false; 9].map(pause).last(), Some(&Patience::LONGEST));
+    }
+
     #[tokio::test]
     async fn large_bodies_take_turns_and_let_others_pass() {
         let (link, mut arrived) = connected();
