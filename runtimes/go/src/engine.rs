@@ -88,7 +88,27 @@ impl Engine for GoEngine {
         Gauges { tasks: Some(self.plugin.goroutines().await), ..Gauges::default() }
     }
 
-    async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
+    fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
+        let begun = self.begin(call);
+        async move {
+            let mut link = begun?;
+            if let Some(turn) = Turn::take(&self.plugin) {
+                turn.come().await;
+            }
+            match poll_fn(|cx| link.poll(cx, Call::poll_arrived)).await? {
+                Arrived::Whole(reply) => Ok(reply),
+                Arrived::Head(mut reply) => {
+                    reply.body = Body::Stream(Box::pin(Pieces(link)));
+                    Ok(reply)
+                }
+            }
+        }
+    }
+}
+
+impl GoEngine {
+    /// Hands a call to Go.
+    fn begin(&self, call: Invocation) -> Result<Link, HandlerError> {
         let head = convert::head(&call);
         let Invocation { body, cancel, place, deadline, .. } = call;
         let (body, upload) = match body {
@@ -97,17 +117,7 @@ impl Engine for GoEngine {
         };
         ENDED.start();
         let handle = self.plugin.submit(head, body, deadline, Call::new(place, upload, cancel.witness()));
-        let mut link = Link { handle, cancel, told: false };
-        if let Some(turn) = Turn::take(&self.plugin) {
-            turn.come().await;
-        }
-        match poll_fn(|cx| link.poll(cx, Call::poll_arrived)).await? {
-            Arrived::Whole(reply) => Ok(reply),
-            Arrived::Head(mut reply) => {
-                reply.body = Body::Stream(Box::pin(Pieces(link)));
-                Ok(reply)
-            }
-        }
+        Ok(Link { handle, cancel, told: false })
     }
 }
 

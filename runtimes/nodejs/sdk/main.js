@@ -191,12 +191,14 @@ function start(...context) {
   adapt();
 }
 
-// What most functions will need.
+// Loads what functions need that ask for their request or response, one part with each call, so that calls of the
+// function need not wait for all of it. Whether there is more.
+const parts = ["node:module", "node:stream", "node:http"].map((name) => core.createLazyLoader(name));
+parts.push(() => lazyExchange().open(0));
+
 function warm() {
-  for (const name of ["node:module", "node:stream", "node:http"]) {
-    core.createLazyLoader(name)();
-  }
-  lazyExchange().open(0);
+  parts.shift()?.();
+  return parts.length > 0;
 }
 
 function require(path) {

@@ -65,19 +65,29 @@ impl Engine for NodeEngine {
         Gauges { loop_lag: Some(self.shared.isolates.lag().await), ..Gauges::default() }
     }
 
-    async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
+    fn invoke(&self, invocation: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
+        let begun = self.begin(invocation);
+        async move {
+            let mut leash = begun?;
+            if let Some(turn) = Turn::take(&self.shared) {
+                turn.come().await;
+            }
+            let Answered { mut reply, pipe } = poll_fn(|cx| leash.poll(cx, Call::poll_answer)).await?;
+            if let Some(pipe) = pipe {
+                reply.body = Body::Stream(Box::pin(Pieces { leash, pipe }));
+            }
+            Ok(reply)
+        }
+    }
+}
+
+impl NodeEngine {
+    /// Puts a call where isolates find it. The caller sees to it that one is woken.
+    fn begin(&self, invocation: Invocation) -> Result<Leash, HandlerError> {
         let (call, cancel) = Call::new(invocation)?;
         let expected = ANSWERS.expect(&self.shared);
         self.shared.queue.add(call.clone());
-        if let Some(turn) = Turn::take(&self.shared) {
-            turn.come().await;
-        }
-        let mut leash = Leash { call, cancel, shared: self.shared.clone(), told: false, _expected: expected };
-        let Answered { mut reply, pipe } = poll_fn(|cx| leash.poll(cx, Call::poll_answer)).await?;
-        if let Some(pipe) = pipe {
-            reply.body = Body::Stream(Box::pin(Pieces { leash, pipe }));
-        }
-        Ok(reply)
+        Ok(Leash { call, cancel, shared: self.shared.clone(), told: false, _expected: expected })
     }
 }
 

@@ -10,7 +10,7 @@ use contract::{CancelReason, Context, HandlerError, LoadError};
 use deno_core::{JsRuntime, ModuleSpecifier, error::CoreError, v8};
 use deno_runtime::worker::MainWorker;
 
-use crate::{convert::Arguments, error, loader::Loader, pool::Start, state::State};
+use crate::{convert::Arguments, error, loader::Loader, state::State};
 
 /// What `sdk/main.js` leaves in the global object for us to take.
 const ENTRY: &str = "__funchost";
@@ -88,10 +88,10 @@ impl Sdk {
         call(scope, &self.start, &arguments).map(drop)
     }
 
-    /// Loads what most functions will need.
-    pub(crate) fn warm(&self, scope: &mut v8::PinScope<'_, '_>) -> Result<(), HandlerError> {
+    /// Loads a part of what a function needs that asks for its request or response. Whether there is more.
+    pub(crate) fn warm(&self, scope: &mut v8::PinScope<'_, '_>) -> Result<bool, HandlerError> {
         v8::scope!(let scope, scope);
-        call(scope, &self.warm, &[]).map(drop)
+        call(scope, &self.warm, &[]).map(|more| more.is_true())
     }
 
     /// Calls the handler; gives what it returns.
@@ -170,14 +170,13 @@ fn call<'s>(
     }
 }
 
-/// Loads the module and finds the handler in it.
+/// Loads the module and finds the handler in it. Whether the function will want its request and response.
 pub(crate) async fn function(
     js: &mut MainWorker,
     state: &Rc<State>,
     loader: &Loader,
-    start: Start,
-) -> Result<(), LoadError> {
-    let loaded = load(js, state, loader, start).await;
+) -> Result<bool, LoadError> {
+    let loaded = load(js, state, loader).await;
     match loaded {
         Err(LoadError::Failed { message, .. }) if state.full.get() => {
             Err(LoadError::Failed { message, stack: state.heap_is_full().to_string() })
@@ -186,12 +185,7 @@ pub(crate) async fn function(
     }
 }
 
-async fn load(
-    js: &mut MainWorker,
-    state: &Rc<State>,
-    loader: &Loader,
-    start: Start,
-) -> Result<(), LoadError> {
+async fn load(js: &mut MainWorker, state: &Rc<State>, loader: &Loader) -> Result<bool, LoadError> {
     let source = state.source();
     {
         deno_core::scope!(scope, &mut js.js_runtime);
@@ -212,11 +206,7 @@ async fn load(
     };
     deno_core::scope!(scope, &mut js.js_runtime);
     choose(scope, &state.sdk, &exports, &file, &source.function)?;
-    // A function that mentions them will want its request and response: the first one should not wait for Express.
-    if start == Start::Thorough && fs::read_to_string(&file).is_ok_and(|text| text.contains("extensions")) {
-        state.sdk.warm(scope).map_err(|error| broken("the SDK of the host", error))?;
-    }
-    Ok(())
+    Ok(fs::read_to_string(&file).is_ok_and(|text| text.contains("extensions")))
 }
 
 /// The file that `MOD_NAME` names.

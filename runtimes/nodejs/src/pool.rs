@@ -111,7 +111,7 @@ pub(crate) enum Message {
 /// How an isolate is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// With all that the function will need, before the host is ready.
+    /// It loads all that the function will need before a call asks for it.
     Thorough,
     /// Calls may be waiting for it.
     Quick,

@@ -186,7 +186,8 @@ fn compile(snapshot: Snapshot) -> Result<BTreeMap<String, Vec<u8>>, HandlerError
         let sdk = Sdk::new(&mut js).map_err(|error| HandlerError::Lost(error.to_string()))?;
         deno_core::scope!(scope, &mut js.js_runtime);
         sdk.start(scope, &context)?;
-        sdk.warm(scope)
+        while sdk.warm(scope)? {}
+        Ok::<_, HandlerError>(())
     })?;
     Ok(parts.compiled.collected())
 }

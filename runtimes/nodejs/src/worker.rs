@@ -54,6 +54,8 @@ pub(crate) fn run(shared: Arc<Shared>, start: Start, loaded: &Sender<Result<(), 
 struct Worker {
     js: MainWorker,
     state: Rc<State>,
+    /// The function will want what is not loaded yet.
+    cold: bool,
 }
 
 impl Worker {
@@ -84,8 +86,8 @@ impl Worker {
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
-        load::function(&mut js, &state, &loader, start).await?;
-        Ok(Self { js, state })
+        let wants_request = load::function(&mut js, &state, &loader).await?;
+        Ok(Self { js, state, cold: wants_request && start == Start::Thorough })
     }
 
     /// What there is to do now. Ready when there will be nothing to do any more.
@@ -107,10 +109,24 @@ impl Worker {
         if state.isolate.is_retired() && state.running.borrow().is_empty() {
             return Poll::Ready(());
         }
-        if !state.shared.queue.is_idle(&state.isolate) {
+        if self.cold {
+            self.warm();
+            cx.waker().wake_by_ref();
+        } else if !state.shared.queue.is_idle(&state.isolate) {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Loads a part of what the first call that asks for its request should not have to wait for. Calls of the function
+    /// come in between.
+    fn warm(&mut self) {
+        deno_core::scope!(scope, &mut self.js.js_runtime);
+        self.cold = self.state.sdk.warm(scope).unwrap_or_else(|error| {
+            // A call that asks for it will fail in the same way.
+            tracing::warn!("the request object cannot be loaded: {error}");
+            false
+        });
     }
 
     /// Takes calls, for a while.

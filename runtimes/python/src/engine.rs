@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     num::NonZeroUsize,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -11,7 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
-    Body, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, Isolation, LoadError, Reply,
+    Body, Cancelled, Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, Isolation,
+    LoadError, Reply,
 };
 use futures_core::Stream;
 use pyo3::{Py, types::PyModule};
@@ -75,29 +76,39 @@ impl Engine for PythonEngine {
         Gauges { lock_wait: Some(self.shared.pool.lock_wait()), ..Gauges::default() }
     }
 
-    async fn invoke(&self, invocation: Invocation) -> Result<Reply, HandlerError> {
+    fn invoke(&self, invocation: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
+        let begun = self.begin(invocation);
+        async move {
+            let (call, cancel) = begun?;
+            let _listening = Listening;
+            let mut asked = false;
+            let answer = poll_fn(|cx| {
+                if !asked && cancel.poll_cancelled(cx).is_ready() {
+                    asked = true;
+                    self.shared.interrupter.stop(&call);
+                }
+                call.poll_answer(cx)
+            });
+            let Answered { mut reply, pipe } = answer.await?;
+            if let Some(pipe) = pipe {
+                let interrupter = self.shared.interrupter.clone();
+                reply.body = Body::Stream(Box::pin(ReplyStream { call, pipe, interrupter }));
+            }
+            Ok(reply)
+        }
+    }
+}
+
+impl PythonEngine {
+    /// Hands a call to Python.
+    fn begin(&self, invocation: Invocation) -> Result<(Arc<Call>, Cancelled), HandlerError> {
         let (call, cancel) = Call::new(invocation)?;
         if self.shared.function.is_async {
             self.shared.run_on_loop(call.clone(), None);
         } else {
             self.shared.submit(Job::Call(call.clone()));
         }
-        let _listening = Listening;
-        let mut cancelled = pin!(cancel.cancelled());
-        let mut asked = false;
-        let answer = poll_fn(|cx| {
-            if !asked && cancelled.as_mut().poll(cx).is_ready() {
-                asked = true;
-                self.shared.interrupter.stop(&call);
-            }
-            call.poll_answer(cx)
-        });
-        let Answered { mut reply, pipe } = answer.await?;
-        if let Some(pipe) = pipe {
-            let interrupter = self.shared.interrupter.clone();
-            reply.body = Body::Stream(Box::pin(ReplyStream { call, pipe, interrupter }));
-        }
-        Ok(reply)
+        Ok((call, cancel))
     }
 }
 

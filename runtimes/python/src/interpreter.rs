@@ -287,7 +287,8 @@ fn modules<'py>(py: Python<'py>, sources: &[Source]) -> PyResult<Vec<Bound<'py, 
 }
 
 fn version(py: Python<'_>) -> PyResult<String> {
-    let name: String = py.import("platform")?.call_method0("python_implementation")?.extract()?;
+    let name: String = py.import("sys")?.getattr("implementation")?.getattr("name")?.extract()?;
+    let name = if name == "cpython" { "CPython" } else { &name };
     let number = Python::version_str();
     Ok(format!("{name} {}", number.split_whitespace().next().unwrap_or(number)))
 }

@@ -68,10 +68,10 @@ pub trait Engine: Sized + Send + Sync + 'static {
 
     /// Runs one call to its end.
     ///
-    /// Called concurrently. The future may be polled on any thread and must not block it. It is always driven to
-    /// its end, also after the client has been answered or has left. When [`Invocation::cancel`] fires, the engine
-    /// stops the user code if its language can. The engine drops [`Invocation::place`] when the user code is really
-    /// done and not before.
+    /// Called concurrently. The work may begin before the future is polled; neither may block the calling thread, and
+    /// the future may be polled on any. It is always driven to its end, also after the client has been answered or has
+    /// left. When [`Invocation::cancel`] fires, the engine stops the user code if its language can. The engine drops
+    /// [`Invocation::place`] when the user code is really done and not before.
     ///
     /// With a streamed [`Reply`] the call goes on until the stream ends; dropping the stream means nobody reads any
     /// more, and the engine stops the user code as it does for a cancelled call.

@@ -153,11 +153,22 @@ impl Engine for FakeEngine {
         self.streams_requests
     }
 
-    async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
-        let path = call.path().to_owned();
-        if path == "/" {
-            return Ok(text("hello"));
+    fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
+        // Boxed: the answer to `/`, which benchmarks ask for, does not pay for the others.
+        let behaves = (call.path() != "/").then(|| Box::pin(self.behave(call)));
+        async move {
+            match behaves {
+                None => Ok(text("hello")),
+                Some(behaves) => behaves.await,
+            }
         }
+    }
+}
+
+impl FakeEngine {
+    /// What the path asks for.
+    async fn behave(&self, call: Invocation) -> Result<Reply, HandlerError> {
+        let path = call.path().to_owned();
         self.seen.add(Seen::Called(path.clone()));
         let (behaviour, argument) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
         let number = argument.parse::<u64>().unwrap_or(0);
@@ -236,9 +247,7 @@ impl Engine for FakeEngine {
             _ => Ok(text("hello")),
         }
     }
-}
 
-impl FakeEngine {
     /// Reads so many pieces of a body. How many bytes there were, and why there are no more, if that is not the end.
     async fn read(&self, body: Body, most: u64) -> (usize, Option<HandlerError>) {
         let Body::Stream(mut pieces) = body else { return (body.bytes().len(), None) };

@@ -1,7 +1,6 @@
 """Bottle: the request object, made when it is touched, and responses in either version of Bottle."""
 
 import importlib.machinery
-import importlib.util
 import sys
 import threading
 
@@ -55,6 +54,8 @@ def install(source, current):
 
 def _our_bottle():
     """The host's own Bottle: shared with the function unless that brings another one."""
+    import importlib.util
+
     spec = importlib.util.find_spec(NAME)
     if spec is not None and spec.loader is _loader:
         return importlib.import_module(NAME)

@@ -3,8 +3,10 @@
 use std::{
     env,
     fmt::Write as _,
+    fs::File,
+    io::Read as _,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use contract::env::{FUNC_PYTHON, Variables as _};
@@ -87,6 +89,9 @@ fn beside(library: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn by_executable(program: &Path) -> Vec<Candidate> {
+    if let (Some(path), Ok(program)) = (installed(program), path::absolute(program)) {
+        return vec![Candidate::Library { path, program: Some(program) }];
+    }
     match interpreter::ask(program) {
         Ok(answer) => answer
             .libraries()
@@ -95,6 +100,28 @@ fn by_executable(program: &Path) -> Vec<Candidate> {
             .collect(),
         Err(reason) => vec![Candidate::unusable(program.display().to_string(), reason)],
     }
+}
+
+/// The library of a `python3.x` that is installed as usual, found by looking: asking takes as long as Python needs to
+/// start, in the host and in each of its workers. Scripts, other names and what is ambiguous are left to asking.
+fn installed(program: &Path) -> Option<PathBuf> {
+    let real = program.canonicalize().ok()?;
+    let version = real.file_name()?.to_str()?.strip_prefix("python")?;
+    let minor = version.strip_prefix("3.")?;
+    let mut start = [0; 4];
+    File::open(&real).and_then(|mut file| file.read_exact(&mut start)).ok()?;
+    if minor.parse::<u32>().is_err() || start != *b"\x7fELF" {
+        return None;
+    }
+    let folder = real.parent().filter(|folder| folder.ends_with("bin"))?;
+    let multiarch = format!("lib/{}-linux-gnu", env::consts::ARCH);
+    let mut found = ["lib", "lib64", &multiarch].into_iter().filter_map(|place| {
+        let path = folder.parent()?.join(place).join(format!("libpython{version}.so.1.0"));
+        path.canonicalize().is_ok_and(|real| real.is_file()).then_some(path)
+    });
+    let first = found.next()?;
+    let same = |other: PathBuf| other.canonicalize().ok() == first.canonicalize().ok();
+    found.all(same).then_some(first)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the search path of the system, not a setting of the host")]

@@ -144,14 +144,19 @@ fn without_any_python_the_message_lists_what_was_tried() {
 #[test]
 fn a_python_that_is_too_old_or_of_another_kind_is_refused_by_name() {
     let folder = Mount::new();
-    let script = folder.path().join("python3");
-    std::fs::write(&script, "#!/bin/sh\nprintf 'pypy\\n3.11\\n/x\\n/y\\n\\n\\n\\n'\n").expect("a script");
-    let mut mode = std::fs::metadata(&script).expect("the script").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-    std::fs::set_permissions(&script, mode).expect("a mode");
-    let finished = bare().function(folder.path(), "function", "handler").env("FUNC_PYTHON", &script).run();
-    assert_eq!(finished.code, Some(69), "{finished:?}");
-    assert!(finished.stderr.contains("it is \"pypy\"; allowed: cpython"), "{finished:?}");
+    // The second one is where an installed Python would be, with a library, and is a script all the same.
+    let folder = folder.file("lib/libpython3.11.so.1.0", "").file("bin/empty", "");
+    for name in ["python3", "bin/python3.11"] {
+        let script = folder.path().join(name);
+        std::fs::write(&script, "#!/bin/sh\nprintf 'pypy\\n3.11\\n/x\\n/y\\n\\n\\n\\n'\n").expect("a script");
+        let mut mode = std::fs::metadata(&script).expect("the script").permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(&script, mode).expect("a mode");
+        let finished =
+            bare().function(folder.path(), "function", "handler").env("FUNC_PYTHON", &script).run();
+        assert_eq!(finished.code, Some(69), "{name}: {finished:?}");
+        assert!(finished.stderr.contains("it is \"pypy\"; allowed: cpython"), "{name}: {finished:?}");
+    }
 }
 
 #[test]

@@ -69,7 +69,10 @@ impl Admission {
     pub(crate) async fn enter(&self, deadline: Instant) -> Result<(Place, Arc<CallState>), Full> {
         let permit = match self.places.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => self.wait(deadline).await?,
+            // Boxed: it would make the future of every request larger.
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
+                Box::pin(self.wait(deadline)).await?
+            }
         };
         Ok(Slot::taken(permit, self.metrics.clone()))
     }

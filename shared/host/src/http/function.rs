@@ -1,9 +1,9 @@
 //! A request that reaches the function: its body, its place, its deadline, its reply.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::{Future, poll_fn},
     net::SocketAddr,
-    pin::pin,
+    pin::Pin,
     sync::Arc,
     task::Poll,
 };
@@ -11,7 +11,7 @@ use std::{
 use contract::{
     Body as Payload, BodyError, Engine, HandlerError, Invocation, Place, Reply, cancel::Canceller,
 };
-use http::{HeaderValue, Request, Response, header, request::Parts};
+use http::{HeaderValue, Response, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -28,31 +28,35 @@ use super::{
 use crate::call::{CallState, Ended, Leash, Outcome, Record, Running};
 
 /// What the connection knows about a request.
-pub(super) struct Arrival {
-    pub(super) record: Arc<Record>,
+pub(super) struct Arrival<'a> {
+    pub(super) record: &'a Arc<Record>,
     pub(super) remote: SocketAddr,
     pub(super) deadline: Instant,
-    pub(super) wire: Arc<Wire>,
+    pub(super) wire: &'a Arc<Wire>,
 }
 
 /// Answers everything that is not the host's own.
 pub(super) async fn call<E: Engine>(
     app: &App<E>,
-    arrival: Arrival,
-    request: Request<Incoming>,
+    arrival: &Arrival<'_>,
+    mut head: Box<Parts>,
+    body: Incoming,
 ) -> Response<Outgoing> {
-    let (mut head, body) = request.into_parts();
     if app.config.cors && cors::is_preflight(&head.method, &head.headers) {
         return cors::preflight(&head.headers);
     }
-    let admitted = admit(app, &arrival, &mut head, body).await;
-    let result = match admitted {
-        Ok(admitted) => run(app, &arrival, head, admitted).await,
+    let result = match admit(app, arrival, &mut head, body).await {
+        Ok(admitted) => {
+            // If the request is given up, the call hears of that first and misses its body then.
+            let (inlet, mut running) = start(app, arrival, *head, admitted);
+            let ended = until_gone(&mut running, inlet.as_ref()).await;
+            ended.map_err(Problem::Body).and_then(|ended| conclude(app, arrival, ended, inlet))
+        }
         Err(problem) => Err(problem),
     };
     // What kept the request from the engine is the host's answer, not the function's.
     let functions = matches!(&result, Ok(_) | Err(Problem::Handler(_) | Problem::TimedOut(_)));
-    let mut response = result.unwrap_or_else(|problem| app.refuse(&problem, &arrival.record));
+    let mut response = result.unwrap_or_else(|problem| app.refuse(&problem, arrival.record));
     if functions && app.config.cors {
         cors::allow_any_origin(response.headers_mut());
     }
@@ -72,12 +76,12 @@ struct Admitted {
 /// A streamed one is read by the call.
 async fn admit<E: Engine>(
     app: &App<E>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
     head: &mut Parts,
     body: Incoming,
 ) -> Result<Admitted, Problem> {
     let enter = || async { app.admission.enter(arrival.deadline).await.map_err(Problem::Full) };
-    let source = intake::open(body, &head.headers, &app.config, arrival.deadline, &arrival.wire)?;
+    let source = intake::open(body, &head.headers, &app.config, arrival.deadline, arrival.wire)?;
     let (payload, inlet) = match source {
         None => (Payload::Empty, None),
         Some(source) => {
@@ -91,7 +95,7 @@ async fn admit<E: Engine>(
                 let (inlet, stream) = Inlet::new(source, arrival.wire.clone());
                 (Payload::Stream(stream), Some(inlet))
             } else {
-                (intake::whole(source, &mut head.headers).await?, None)
+                (Box::pin(intake::whole(source, &mut head.headers)).await?, None)
             }
         }
     };
@@ -99,14 +103,16 @@ async fn admit<E: Engine>(
     Ok(Admitted { payload, inlet, place, state })
 }
 
-async fn run<E: Engine>(
+/// Hands a call to the engine.
+fn start<E: Engine>(
     app: &App<E>,
-    arrival: &Arrival,
+    arrival: &Arrival<'_>,
     head: Parts,
     admitted: Admitted,
-) -> Result<Response<Outgoing>, Problem> {
+) -> (Option<Inlet>, Running) {
     let Arrival { record, remote, deadline, .. } = arrival;
     let Admitted { payload, inlet, place, state } = admitted;
+    let Parts { method, uri, version, headers, .. } = head;
     let (canceller, cancel) = Canceller::new();
     record.calls_function(state.clone());
     let leash = Leash {
@@ -117,10 +123,10 @@ async fn run<E: Engine>(
         lifecycle: app.lifecycle.clone(),
     };
     let invocation = Invocation {
-        method: head.method,
-        uri: head.uri,
-        version: head.version,
-        headers: head.headers,
+        method,
+        uri,
+        version,
+        headers,
         body: payload,
         remote: *remote,
         ids: record.ids.clone(),
@@ -129,9 +135,18 @@ async fn run<E: Engine>(
         place,
     };
     let engine = app.engine();
+    (inlet, Running::new(async move { engine.invoke(invocation).await }, leash, *deadline))
+}
+
+/// What has become of a call, as a response.
+fn conclude<E: Engine>(
+    app: &App<E>,
+    arrival: &Arrival<'_>,
+    ended: Ended,
+    inlet: Option<Inlet>,
+) -> Result<Response<Outgoing>, Problem> {
+    let Arrival { record, deadline, .. } = arrival;
     let timeout = app.config.calls.timeout;
-    let running = Running::new(async move { engine.invoke(invocation).await }, leash, *deadline);
-    let ended = until_gone(running, inlet.as_ref()).await?;
     let failure = inlet.as_ref().and_then(Inlet::failure);
     match (ended, failure) {
         (Ended::TimedOut(blame), _) => {
@@ -164,7 +179,7 @@ async fn run<E: Engine>(
             let body = match std::mem::take(&mut reply.body) {
                 Payload::Stream(stream) => {
                     let flow = Flow { stream, leash, inlet };
-                    let streamed = Streamed::new(flow, record.clone(), timeout, *deadline);
+                    let streamed = Streamed::new(flow, (*record).clone(), timeout, *deadline);
                     Outgoing::Streamed(Box::new(streamed))
                 }
                 whole => {
@@ -185,9 +200,9 @@ async fn run<E: Engine>(
 }
 
 /// Waits for a call. If its client goes in the middle of the body, the call is let go of.
-async fn until_gone(running: Running, inlet: Option<&Inlet>) -> Result<Ended, BodyError> {
+async fn until_gone(running: &mut Running, inlet: Option<&Inlet>) -> Result<Ended, BodyError> {
     let Some(inlet) = inlet else { return Ok(running.await) };
-    let mut running = pin!(running);
+    let mut running = Pin::new(running);
     poll_fn(|cx| match running.as_mut().poll(cx) {
         Poll::Ready(ended) => Poll::Ready(Ok(ended)),
         Poll::Pending => inlet.poll_gone(cx).map(|()| Err(BodyError::Gone)),

@@ -34,13 +34,16 @@ impl<E: Engine> Front<E> {
     }
 
     /// One request of the connection `wire`, which is `busy` with it.
-    pub(super) async fn answer(
+    ///
+    /// The future is moved before it is polled, and has room for all that it holds on the way, twice for what it passes
+    /// on to another one. So it begins only where something is waited for, and the head is boxed.
+    pub(super) fn answer(
         self: Arc<Self>,
         wire: Arc<Wire>,
         busy: Busy,
         remote: SocketAddr,
         mut request: Request<Incoming>,
-    ) -> Result<Response<Tracked>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Tracked>, Infallible>> + Send {
         let app = &self.app;
         let arrived = Instant::now();
         let checked = strict::check(&request, app.config.wire.head, &wire.head());
@@ -55,21 +58,25 @@ impl<E: Engine> Front<E> {
         });
         let record = Record::start(arrived, ids, request.method().clone(), line, app.metrics.clone());
         let asked = Asked { version: request.version(), head: request.method() == Method::HEAD };
-
-        let response = match checked {
-            Err(problem) => app.refuse(&problem, &record),
-            Ok(()) if is_host_path(request.method(), request.uri().path()) => {
-                let routed = self.router.clone().call(request).await;
-                routed.unwrap_or_else(|never| match never {}).map(Outgoing::Routed)
-            }
-            Ok(()) => {
-                let deadline = arrived + app.config.calls.timeout;
-                let arrival = Arrival { record: record.clone(), remote, deadline, wire: wire.clone() };
-                function::call(app, arrival, request).await
-            }
-        };
-        let response = self.finish(&asked, &record, &wire, response);
-        Ok(response.map(|body| Tracked::new(body, record, busy)))
+        let deadline = arrived + app.config.calls.timeout;
+        let (head, body) = request.into_parts();
+        let head = Box::new(head);
+        async move {
+            let response = match checked {
+                Err(problem) => self.app.refuse(&problem, &record),
+                Ok(()) if is_host_path(&head.method, head.uri.path()) => {
+                    let routed = self.router.clone().call(Request::from_parts(*head, body));
+                    // Boxed, because it is rare.
+                    Box::pin(routed).await.unwrap_or_else(|never| match never {}).map(Outgoing::Routed)
+                }
+                Ok(()) => {
+                    let arrival = Arrival { record: &record, remote, deadline, wire: &wire };
+                    function::call(&self.app, &arrival, head, body).await
+                }
+            };
+            let response = self.finish(&asked, &record, &wire, response);
+            Ok(response.map(|body| Tracked::new(body, record, busy)))
+        }
     }
 
     /// What every response gets, whoever made it.

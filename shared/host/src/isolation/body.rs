@@ -48,18 +48,18 @@ pub(super) struct Credit {
 
 impl Credit {
     /// For a reply.
-    pub(super) fn ahead() -> Arc<Self> {
+    pub(super) fn ahead() -> Self {
         Self::new(WINDOW as i64, false)
     }
 
     /// For a request.
-    pub(super) fn on_demand() -> Arc<Self> {
+    pub(super) fn on_demand() -> Self {
         Self::new(0, true)
     }
 
-    fn new(left: i64, on_demand: bool) -> Arc<Self> {
+    fn new(left: i64, on_demand: bool) -> Self {
         let (left, unread) = (AtomicI64::new(left), AtomicBool::new(false));
-        Arc::new(Self { left, on_demand, unread, changed: AtomicWaker::new() })
+        Self { left, on_demand, unread, changed: AtomicWaker::new() }
     }
 
     /// The reader has taken so many bytes.

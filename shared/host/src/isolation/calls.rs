@@ -1,13 +1,13 @@
 //! What the host remembers of the calls that a worker has.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use contract::{Body, HandlerError, Place, Reply, Witness};
+use rustc_hash::FxHashMap;
 use tokio::sync::oneshot;
 
 use super::{
@@ -26,9 +26,8 @@ type Answer = oneshot::Sender<Result<Reply, HandlerError>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    pub(super) known: HashMap<u32, Entry>,
+    pub(super) known: FxHashMap<u32, Entry>,
     pub(super) last: u32,
-    pub(super) served: u64,
     /// A call was given up that may still run.
     pub(super) stuck: bool,
     /// Why the worker can do nothing any more.

@@ -100,6 +100,12 @@ pub(super) fn put_head(buffer: &mut BytesMut, kind: Kind, call: u32, size: usize
     buffer.put_u8(kind as u8);
 }
 
+/// Corrects the payload's length in `frame`, which begins with a frame's first bytes.
+pub(super) fn put_size(frame: &mut [u8], size: usize) {
+    debug_assert!(size <= LARGEST, "a frame of {size} bytes");
+    frame[..4].copy_from_slice(&(size as u32).to_le_bytes());
+}
+
 /// A payload, read from front to back.
 #[derive(Debug)]
 pub(super) struct Fields(pub(super) Bytes);
@@ -139,9 +145,16 @@ impl Fields {
         Ok(self.0.split_to(size))
     }
 
+    /// What `read` makes of the bytes, where nothing of them has to be kept.
+    pub(super) fn parsed<T, E>(&mut self, read: impl FnOnce(&[u8]) -> Result<T, E>) -> Read<T> {
+        let size = self.u32()? as usize;
+        let parsed = read(self.0.get(..size).ok_or(Malformed)?).map_err(|_| Malformed)?;
+        self.0.advance(size);
+        Ok(parsed)
+    }
+
     pub(super) fn text(&mut self) -> Read<String> {
-        let bytes = self.bytes()?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        self.parsed(|bytes| Read::Ok(String::from_utf8_lossy(bytes).into_owned()))
     }
 
     /// What is left.

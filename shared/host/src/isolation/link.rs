@@ -11,6 +11,7 @@ use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
+    thread,
     time::Duration,
 };
 
@@ -23,7 +24,7 @@ use tokio::{
     },
 };
 
-use super::frame::{Frame, HEAD, Kind, Malformed, put_head};
+use super::frame::{Frame, HEAD, Kind, Malformed, put_head, put_size};
 
 /// Bytes of a body that go into one frame.
 pub(super) const PIECE: usize = 128 * 1024;
@@ -36,6 +37,34 @@ const CHUNK: usize = 16 * 1024;
 
 /// Bytes that may wait before those who can wait are made to.
 const ROOM: usize = 4 * 1024 * 1024;
+
+/// Whether to let other threads run before a batch goes out. Where one that makes frames shares the writer's processor,
+/// what the writer sends wakes the other process, which then takes its turn with a single frame, and so on: each frame
+/// costs the switches that could have served them all. Where nothing comes of it, it is hardly ever tried.
+#[derive(Debug, Default)]
+struct Patience {
+    /// Batches that go out at once before it is tried again.
+    left: u32,
+    /// How many these were the last time.
+    pause: u32,
+}
+
+impl Patience {
+    /// The longest pause: what is tried in vain costs nearly nothing then.
+    const LONGEST: u32 = 63;
+
+    fn is_due(&mut self) -> bool {
+        let due = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        due
+    }
+
+    /// Whether it brought frames.
+    fn learn(&mut self, brought: bool) {
+        self.pause = if brought { 0 } else { (2 * self.pause + 1).min(Self::LONGEST) };
+        self.left = self.pause;
+    }
+}
 
 /// What the process has to say to the other one.
 #[derive(Debug, Default)]
@@ -58,6 +87,8 @@ struct Outbox {
     writer: Option<Waker>,
     /// The writer has a batch that has not gone out yet.
     writing: bool,
+    /// Threads that wait for the outbox to become smaller.
+    waiting: usize,
     /// Nobody listens any more.
     closed: bool,
 }
@@ -93,11 +124,9 @@ impl Link {
         let begin = outbox.last.len();
         put_head(&mut outbox.last, kind, call, 0);
         put(&mut outbox.last);
-        let size = outbox.last.len() - begin - HEAD + tail.len();
         // The length is known only now.
-        let mut head = BytesMut::with_capacity(HEAD);
-        put_head(&mut head, kind, call, size);
-        outbox.last[begin..begin + HEAD].copy_from_slice(&head);
+        let size = outbox.last.len() - begin - HEAD + tail.len();
+        put_size(&mut outbox.last[begin..], size);
         if tail.len() <= COPIED {
             outbox.last.extend_from_slice(&tail);
         } else {
@@ -120,13 +149,19 @@ impl Link {
     /// Blocks while so much waits that more would be unwise; for threads that may wait.
     pub(super) fn wait_for_room(&self) {
         let full = |outbox: &mut Outbox| outbox.size > ROOM && !outbox.closed;
-        drop(self.written.wait_while(self.outbox(), full));
+        let mut outbox = self.outbox();
+        outbox.waiting += 1;
+        let outbox = self.written.wait_while(outbox, full);
+        outbox.unwrap_or_else(PoisonError::into_inner).waiting -= 1;
     }
 
     /// Waits until everything has been handed to the kernel, but no longer than `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |outbox: &mut Outbox| !outbox.closed && (outbox.writing || !outbox.is_empty());
-        drop(self.written.wait_timeout_while(self.outbox(), patience, unwritten));
+        let mut outbox = self.outbox();
+        outbox.waiting += 1;
+        let outbox = self.written.wait_timeout_while(outbox, patience, unwritten);
+        outbox.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
     }
 
     /// Nothing more is sent.
@@ -142,11 +177,14 @@ impl Link {
     }
 
     /// Takes what is to be written next; an empty batch means that nothing ever will.
-    async fn next_batch(&self, batch: &mut VecDeque<Bytes>) {
+    async fn next_batch(&self, batch: &mut VecDeque<Bytes>, patience: &mut Patience) {
         let something = poll_fn(|cx| {
             let mut outbox = self.outbox();
             outbox.writing = false;
-            self.written.notify_all();
+            // This is a system call, whether or not anybody waits.
+            if outbox.waiting > 0 {
+                self.written.notify_all();
+            }
             if outbox.closed || !outbox.is_empty() {
                 outbox.writing = true;
                 return Poll::Ready(());
@@ -160,6 +198,12 @@ impl Link {
         something.await;
         // Whoever is ready to run may have something to add.
         tokio::task::yield_now().await;
+        if patience.is_due() {
+            let before = self.outbox().size;
+            thread::yield_now();
+            tokio::task::yield_now().await;
+            patience.learn(self.outbox().size > before);
+        }
         let mut outbox = self.outbox();
         outbox.cut();
         mem::swap(batch, &mut outbox.parts);
@@ -176,9 +220,9 @@ impl Link {
     }
 
     async fn write_for_ever(&self, mut socket: OwnedWriteHalf) -> io::Result<()> {
-        let mut batch = VecDeque::new();
+        let (mut batch, mut patience) = (VecDeque::new(), Patience::default());
         loop {
-            self.next_batch(&mut batch).await;
+            self.next_batch(&mut batch, &mut patience).await;
             if batch.is_empty() {
                 return Ok(());
             }
@@ -295,6 +339,18 @@ mod tests {
             assert_eq!((kind, number as usize, payload.len()), (Kind::Piece, call, size + 1));
             assert!(payload[0] == 7 && payload[1..].iter().all(|byte| *byte == call as u8));
         }
+    }
+
+    #[test]
+    fn what_brings_nothing_is_tried_less_and_less() {
+        let mut patience = Patience::default();
+        assert!(patience.is_due());
+        let mut pause = |brought| {
+            patience.learn(brought);
+            (0..).take_while(|_| !patience.is_due()).count() as u32
+        };
+        assert_eq!([true, false, false, true, false].map(&mut pause), [0, 1, 3, 0, 1]);
+        assert_eq!([false; 9].map(pause).last(), Some(&Patience::LONGEST));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -37,6 +37,8 @@ pub(super) struct Member {
     calls: Mutex<Calls>,
     /// How many calls it has, those that are about to be handed over included.
     running: AtomicUsize,
+    /// How many it has been given.
+    served: AtomicU64,
     /// A call has ended.
     pub(super) ended: Notify,
     /// Those who wait for any worker.
@@ -60,6 +62,7 @@ impl Member {
             link,
             calls: Mutex::default(),
             running: AtomicUsize::new(0),
+            served: AtomicU64::new(0),
             ended: Notify::new(),
             room,
             fate: OnceLock::new(),
@@ -81,7 +84,7 @@ impl Member {
 
     /// How many calls it has been given.
     pub(super) fn served(&self) -> u64 {
-        self.calls().served
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Counts a call that is about to be handed over.
@@ -89,11 +92,9 @@ impl Member {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs a call that [`reserve`](Self::reserve) has counted. It comes back when the worker is not there any more.
-    pub(super) async fn run(
-        self: Arc<Self>,
-        mut call: Invocation,
-    ) -> Result<Result<Reply, HandlerError>, Box<Invocation>> {
+    /// Hands over a call that [`reserve`](Self::reserve) has counted. It comes back when the worker is not there any
+    /// more.
+    pub(super) fn hand_over(self: &Arc<Self>, mut call: Invocation) -> Result<Handed, Box<Invocation>> {
         let body = std::mem::take(&mut call.body);
         let (placed, inline, whole, stream) = match body {
             Body::Empty => (Placed::Nowhere, Bytes::new(), None, None),
@@ -101,34 +102,32 @@ impl Member {
             Body::Whole(bytes) => (Placed::Whole(bytes.len() as u64), Bytes::new(), Some(bytes), None),
             Body::Stream(stream) => (Placed::Streamed, Bytes::new(), None, Some(stream)),
         };
-        let (answer, mut answered) = oneshot::channel();
-        let credit = stream.is_some().then(Credit::on_demand);
-        let number = {
-            let mut calls = self.calls();
-            if calls.lost.is_some() {
-                drop(calls);
-                self.running.fetch_sub(1, Ordering::Relaxed);
-                call.body = whole.or((!inline.is_empty()).then_some(inline)).map_or(Body::Empty, Body::Whole);
-                if let Some(stream) = stream {
-                    call.body = Body::Stream(stream);
-                }
-                return Err(Box::new(call));
+        let (answer, answered) = oneshot::channel();
+        let credit = stream.is_some().then(|| Arc::new(Credit::on_demand()));
+        let mut calls = self.calls();
+        if calls.lost.is_some() {
+            drop(calls);
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            call.body = whole.or((!inline.is_empty()).then_some(inline)).map_or(Body::Empty, Body::Whole);
+            if let Some(stream) = stream {
+                call.body = Body::Stream(stream);
             }
-            let number = calls.free_number();
-            calls.served += 1;
-            // The worker reads frames in the order in which numbers are given.
-            self.link.send_with(Kind::Call, number, |buffer| CallHead::put(&call, placed, buffer), inline);
-            let entry = Entry {
-                deadline: call.deadline,
-                witness: call.cancel.witness(),
-                cpu: Duration::ZERO,
-                place: Some(call.place),
-                replying: Replying::NotYet(answer),
-                sending: credit.clone(),
-            };
-            calls.known.insert(number, entry);
-            number
+            return Err(Box::new(call));
+        }
+        let number = calls.free_number();
+        self.served.fetch_add(1, Ordering::Relaxed);
+        // The worker reads frames in the order in which numbers are given.
+        self.link.send_with(Kind::Call, number, |buffer| CallHead::put(&call, placed, buffer), inline);
+        let entry = Entry {
+            deadline: call.deadline,
+            witness: call.cancel.witness(),
+            cpu: Duration::ZERO,
+            place: Some(call.place),
+            replying: Replying::NotYet(answer),
+            sending: credit.clone(),
         };
+        calls.known.insert(number, entry);
+        drop(calls);
         if let Some(bytes) = whole {
             self.link.send_body(number, bytes);
         }
@@ -136,27 +135,7 @@ impl Member {
             let link = self.link.clone();
             tokio::spawn(async move { credit.pump(&link, number, stream).await });
         }
-        let cancel = call.cancel;
-        let mut told = false;
-        let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = Pin::new(&mut answered).poll(cx) {
-                return Poll::Ready(answer);
-            }
-            if !told && let Poll::Ready(reason) = cancel.poll_cancelled(cx) {
-                told = true;
-                self.cancel(number, reason);
-            }
-            Poll::Pending
-        });
-        let gone = || HandlerError::Lost("its worker forgot it".to_owned());
-        let mut reply = match answer.await.unwrap_or_else(|_| Err(gone())) {
-            Ok(reply) => reply,
-            Err(error) => return Ok(Err(error)),
-        };
-        if let Body::Stream(stream) = reply.body {
-            reply.body = Body::Stream(Box::pin(Held { stream, cancel, member: self.clone(), call: number }));
-        }
-        Ok(Ok(reply))
+        Ok(Handed { member: self.clone(), call: number, answered, cancel: call.cancel })
     }
 
     fn cancel(&self, call: u32, reason: CancelReason) {
@@ -289,6 +268,38 @@ impl Member {
             entry.fail(|| HandlerError::Lost(why.to_owned()));
         }
         self.ended.notify_one();
+    }
+}
+
+/// A call that a worker has, until it is answered.
+pub(super) struct Handed {
+    member: Arc<Member>,
+    call: u32,
+    answered: oneshot::Receiver<Result<Reply, HandlerError>>,
+    cancel: Cancelled,
+}
+
+impl Handed {
+    /// Waits for the answer, and tells the worker when nobody else does.
+    pub(super) async fn answer(mut self) -> Result<Reply, HandlerError> {
+        let mut told = false;
+        let answer = poll_fn(|cx| {
+            if let Poll::Ready(answer) = Pin::new(&mut self.answered).poll(cx) {
+                return Poll::Ready(answer);
+            }
+            if !told && let Poll::Ready(reason) = self.cancel.poll_cancelled(cx) {
+                told = true;
+                self.member.cancel(self.call, reason);
+            }
+            Poll::Pending
+        });
+        let gone = || HandlerError::Lost("its worker forgot it".to_owned());
+        let mut reply = answer.await.unwrap_or_else(|_| Err(gone()))?;
+        if let Body::Stream(stream) = reply.body {
+            let Self { member, call, cancel, .. } = self;
+            reply.body = Body::Stream(Box::pin(Held { stream, cancel, member, call }));
+        }
+        Ok(reply)
     }
 }
 

@@ -32,6 +32,7 @@ mod words;
 use std::{num::NonZeroUsize, sync::Arc};
 
 use contract::{Capability, Engine, Gauges, HandlerError, HandlerSource, Invocation, LoadError, Reply};
+use tokio_util::either::Either;
 
 pub(crate) use child::run as run_worker;
 pub(crate) use errors::Refusal;
@@ -99,10 +100,11 @@ impl<E: Engine> Engine for Isolated<E> {
         }
     }
 
-    async fn invoke(&self, call: Invocation) -> Result<Reply, HandlerError> {
+    // Not an async function: that would carry the call twice, and moving it is a good part of what a call costs.
+    fn invoke(&self, call: Invocation) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
         match self {
-            Self::Thread(engine) => engine.invoke(call).await,
-            Self::Process(pool) => pool.invoke(call).await,
+            Self::Thread(engine) => Either::Left(engine.invoke(call)),
+            Self::Process(pool) => Either::Right(pool.invoke(call)),
         }
     }
 }

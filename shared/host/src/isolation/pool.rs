@@ -14,7 +14,7 @@ use super::{
     fate::{Fate, Leave, Prospect},
     life::Life,
     limits::Limits,
-    member::Member,
+    member::{Handed, Member},
     process::Processes,
     room::Room,
 };
@@ -166,20 +166,34 @@ impl Pool {
         !lock(&self.serving).is_empty()
     }
 
-    /// Runs a call on the worker that has the fewest.
-    pub(crate) async fn invoke(&self, mut call: Invocation) -> Result<Reply, HandlerError> {
-        loop {
-            let member = match self.choose() {
-                Some(member) => member,
-                None => match self.room.wait(&call.cancel, || self.choose()).await {
-                    Some(member) => member,
-                    None => return Err(HandlerError::Stopped),
+    /// Runs a call on the worker that has the fewest. It is handed over at once if there is one.
+    pub(crate) fn invoke(
+        &self,
+        call: Invocation,
+    ) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
+        let handed = match self.choose() {
+            Some(member) => member.hand_over(call),
+            None => Err(Box::new(call)),
+        };
+        async move {
+            match handed {
+                Ok(handed) => handed.answer().await,
+                Err(call) => match Box::pin(self.hand_over_later(call)).await {
+                    Some(handed) => handed.answer().await,
+                    None => Err(HandlerError::Stopped),
                 },
-            };
-            match member.run(call).await {
-                Ok(result) => return result,
+            }
+        }
+    }
+
+    /// Waits for a worker that takes a call; `None` when the call was cancelled meanwhile.
+    async fn hand_over_later(&self, mut call: Box<Invocation>) -> Option<Handed> {
+        loop {
+            let member = self.room.wait(&call.cancel, || self.choose()).await?;
+            match member.hand_over(*call) {
+                Ok(handed) => return Some(handed),
                 // It has died between two lines of ours.
-                Err(back) => call = *back,
+                Err(back) => call = back,
             }
         }
     }

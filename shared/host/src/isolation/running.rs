@@ -1,11 +1,10 @@
 //! The calls that a worker runs.
 
 use std::{
-    collections::HashMap,
     future::{Future, poll_fn},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -16,6 +15,7 @@ use std::{
 
 use bytes::{BufMut as _, Bytes};
 use contract::{Body, CancelReason, Engine, HandlerError, Hold, Invocation, Place, Reply, cancel::Canceller};
+use rustc_hash::FxHashMap;
 
 use super::{
     body::{Assembly, Credit, Inbound, Incoming, panicked},
@@ -36,7 +36,7 @@ pub(super) const INLINE: usize = super::link::PIECE;
 pub(super) struct Calls<E> {
     engine: Mutex<Option<Arc<E>>>,
     link: Arc<Link>,
-    known: Mutex<HashMap<u32, Known>>,
+    known: Mutex<FxHashMap<u32, Known>>,
     meter: Arc<Meter>,
 }
 
@@ -44,15 +44,17 @@ pub(super) struct Calls<E> {
 enum Known {
     /// Its body is on its way.
     Arriving(Box<CallHead>, Assembly, Option<CancelReason>),
-    Running(Running),
+    Running(Arc<Running>),
 }
 
+/// A call that the engine has.
 struct Running {
-    canceller: Arc<Canceller>,
+    canceller: Canceller,
     /// The host's leave to send a streamed reply.
-    replying: Arc<Credit>,
+    replying: Credit,
     /// The request's body, when it is streamed.
     body: Option<Arc<Inbound>>,
+    progress: Progress,
 }
 
 const REPLIED: u8 = 1;
@@ -76,7 +78,7 @@ impl Progress {
 struct Held {
     link: Arc<Link>,
     call: u32,
-    progress: Arc<Progress>,
+    running: Arc<Running>,
     meter: Arc<Meter>,
     begun: Duration,
 }
@@ -86,10 +88,11 @@ impl Hold for Held {}
 impl Drop for Held {
     fn drop(&mut self) {
         let nanoseconds = u64::try_from(self.meter.end(self.begun).as_nanos()).unwrap_or_default();
-        self.progress.cpu.store(nanoseconds, Ordering::Release);
+        let progress = &self.running.progress;
+        progress.cpu.store(nanoseconds, Ordering::Release);
         // Until the reply goes out, its head tells that the call is done.
-        if self.progress.state.fetch_or(DONE, Ordering::AcqRel) & REPLIED != 0 {
-            let cpu = self.progress.cpu();
+        if progress.state.fetch_or(DONE, Ordering::AcqRel) & REPLIED != 0 {
+            let cpu = progress.cpu();
             self.link.send(Kind::Done, self.call, |buffer| put_done(buffer, Some(cpu)));
         }
     }
@@ -100,7 +103,7 @@ impl<E: Engine> Calls<E> {
         Self { engine: Mutex::new(None), link, known: Mutex::default(), meter: Arc::default() }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<u32, Known>> {
+    fn known(&self) -> MutexGuard<'_, FxHashMap<u32, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,7 +182,7 @@ impl<E: Engine> Calls<E> {
     }
 
     /// What the host says of a call that is over already means nothing.
-    fn with(&self, call: u32, act: impl FnOnce(&Running)) {
+    fn with(&self, call: u32, act: impl FnOnce(&Arc<Running>)) {
         if let Some(Known::Running(running)) = self.known().get(&call) {
             act(running);
         }
@@ -187,11 +190,11 @@ impl<E: Engine> Calls<E> {
 
     /// Tells the host where the call was when its time was over, if the engine tells us.
     fn ask_where(&self, call: u32) {
-        let mut canceller = None;
-        self.with(call, |running| canceller = Some(running.canceller.clone()));
-        let (Some(canceller), link) = (canceller, self.link.clone()) else { return };
+        let mut asked = None;
+        self.with(call, |running| asked = Some(running.clone()));
+        let (Some(asked), link) = (asked, self.link.clone()) else { return };
         tokio::spawn(async move {
-            if let Ok(stack) = tokio::time::timeout(WHERE, canceller.whereabouts()).await {
+            if let Ok(stack) = tokio::time::timeout(WHERE, asked.canceller.whereabouts()).await {
                 link.send(Kind::Whereabouts, call, |buffer| put_text(buffer, stack));
             }
         });
@@ -246,26 +249,25 @@ impl<E: Engine> Calls<E> {
     fn run(self: &Arc<Self>, call: u32, head: CallHead, body: Body, inbound: Option<Arc<Inbound>>) {
         let Some(engine) = self.engine().clone() else { return };
         let (canceller, cancel) = Canceller::new();
-        let progress = Arc::new(Progress::default());
-        let held = Held {
+        let (replying, progress) = (Credit::ahead(), Progress::default());
+        let running = Arc::new(Running { canceller, replying, body: inbound, progress });
+        self.known().insert(call, Known::Running(running.clone()));
+        let place = Place::new(Held {
             link: self.link.clone(),
             call,
-            progress: progress.clone(),
+            running: running.clone(),
             meter: self.meter.clone(),
             begun: self.meter.begin(),
-        };
-        let credit = Credit::ahead();
-        let running = Running { canceller: Arc::new(canceller), replying: credit.clone(), body: inbound };
-        self.known().insert(call, Known::Running(running));
+        });
         let CallHead { method, uri, version, headers, remote, ids, deadline } = head;
-        let place = Place::new(held);
         let invocation =
             Invocation { method, uri, version, headers, body, remote, ids, deadline, cancel, place };
         let calls = self.clone();
         tokio::spawn(async move {
-            let result = catching(engine.invoke(invocation)).await;
-            let done = progress.state.fetch_or(REPLIED, Ordering::AcqRel) & DONE != 0;
-            calls.answer(call, &credit, result, done.then(|| progress.cpu())).await;
+            let result = catching(pin!(engine.invoke(invocation))).await;
+            let done = running.progress.state.fetch_or(REPLIED, Ordering::AcqRel) & DONE != 0;
+            let done = done.then(|| running.progress.cpu());
+            calls.answer(call, &running.replying, result, done).await;
             calls.known().remove(&call);
         });
     }
@@ -306,8 +308,9 @@ impl<E: Engine> Calls<E> {
 }
 
 /// A panic of the engine costs its call, not the worker.
-async fn catching<T>(run: impl Future<Output = Result<T, HandlerError>>) -> Result<T, HandlerError> {
-    let mut run = pin!(run);
+async fn catching<T>(
+    mut run: Pin<&mut impl Future<Output = Result<T, HandlerError>>>,
+) -> Result<T, HandlerError> {
     poll_fn(|cx| {
         catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
             .unwrap_or_else(|_| Poll::Ready(Err(panicked())))

@@ -64,7 +64,7 @@ fn read_headers(fields: &mut Fields) -> Read<HeaderMap> {
     }
     let mut headers = HeaderMap::try_with_capacity(count).map_err(|_| Malformed)?;
     for _ in 0..count {
-        let name = HeaderName::from_bytes(&fields.bytes()?).map_err(|_| Malformed)?;
+        let name = fields.parsed(HeaderName::from_bytes)?;
         let value = HeaderValue::from_maybe_shared(fields.bytes()?).map_err(|_| Malformed)?;
         headers.try_append(name, value).map_err(|_| Malformed)?;
     }
@@ -114,14 +114,13 @@ impl CallHead {
     pub(super) fn read(fields: &mut Fields) -> Read<(Self, Placed)> {
         let left = Duration::from_nanos(fields.u64()?);
         let version = VERSIONS.get(usize::from(fields.u8()?)).copied().ok_or(Malformed)?;
-        let method = Method::from_bytes(&fields.bytes()?).map_err(|_| Malformed)?;
+        let method = fields.parsed(Method::from_bytes)?;
         let uri = Uri::from_maybe_shared(fields.bytes()?).map_err(|_| Malformed)?;
-        let ip = fields.bytes()?;
-        let ip = match (<[u8; 4]>::try_from(&*ip), <[u8; 16]>::try_from(&*ip)) {
-            (Ok(ip), _) => IpAddr::from(ip),
-            (_, Ok(ip)) => IpAddr::from(ip),
-            _ => return Err(Malformed),
-        };
+        let ip = fields.parsed(|ip| match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
+            (Ok(ip), _) => Ok(IpAddr::from(ip)),
+            (_, Ok(ip)) => Ok(IpAddr::from(ip)),
+            _ => Err(Malformed),
+        })?;
         let remote = SocketAddr::new(ip, fields.u16()?);
         let request_id = HeaderValue::from_maybe_shared(fields.bytes()?).map_err(|_| Malformed)?;
         let request_id = RequestId::from_header(&request_id).ok_or(Malformed)?;
