@@ -124,8 +124,9 @@ test-images: images ## tests the container images
 conformance-images: images ## holds every runtime image to the contract, as a container; takes hours
 	@images/conform $(BIN)/funchost-conformance
 
-# What a container can do to a host: the first process, its signals, its user, its files, its port.
-SMOKE := load.1 health drain event.1 data.1 logs.1
+# What a container may do to a host, to its files, its user, its port, its signals, and what costs no container of its own.
+SMOKE := load.1/ load.8 health.1/ health.2 health.4 event data methods metrics limits.2 limits.3 errors.2 errors.3 security trace \
+	logs.1 logs.2 drain.1/ drain.2/running
 smoke-images: images ## holds every runtime image to a part of the contract
 	@images/conform $(BIN)/funchost-conformance $(addprefix --only=,$(SMOKE))
 
