@@ -18,18 +18,14 @@ EXAMPLES = REPOSITORY / "examples"
 CACHE = pathlib.Path(os.environ.get("FUNCHOST_CACHE", pathlib.Path.home() / ".cache/funchost")) / "images"
 os.environ["CONTAINERS_CONF"] = str(REPOSITORY / "images/podman.conf")
 
-# Image, and its language. Python's are made of three suites of Debian.
-PYTHONS = ["3.11", "3.13", "3.14"]
-SLIM = {f"python:{version}": "python" for version in PYTHONS} | {"nodejs:latest": "nodejs", "go:latest": "go"}
-DISTROLESS = {f"python:{version}-distroless": "python" for version in PYTHONS} | {
-    "nodejs:distroless": "nodejs",
-    "go:distroless": "go",
-}
-RUNTIMES = SLIM | DISTROLESS
-BUILDERS = {f"python-builder:{version}": "python" for version in PYTHONS} | {
-    "nodejs-builder:latest": "nodejs",
-    "go-builder:latest": "go",
-}
+# All that are built: image, and the folder of its Containerfile. A runtime's is named after its language.
+IMAGES = dict(
+    line.split()[:2] for line in (REPOSITORY / "images/table.txt").read_text().splitlines() if not line.startswith("#")
+)
+RUNTIMES = {image: folder for image, folder in IMAGES.items() if (REPOSITORY / "runtimes" / folder).is_dir()}
+DISTROLESS = {image: language for image, language in RUNTIMES.items() if image.endswith("distroless")}
+SLIM = {image: language for image, language in RUNTIMES.items() if image not in DISTROLESS}
+BUILDERS = {i: folder.removesuffix("-builder") for i, folder in IMAGES.items() if folder.endswith("-builder")}
 # How a cluster that is strict runs containers.
 LOCKED = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 # How long anything that a test waits for may take before the test fails.

@@ -12,7 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 CONTAINERFILES = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "images").rglob("Containerfile"))
 SCRIPTS = [
     f"images/{name}"
-    for name in ("base", "build", "collect", "compile-fixture", "conform", "hosts/compile", "hosts/stage", "sizes")
+    for name in ("base", "build", "collect", "compile-fixture", "conform", "hosts/compile", "hosts/stage", "sizes", "startable")
 ]
 
 
@@ -70,3 +70,20 @@ def test_there_is_an_sbom(image):
     if image in RUNTIMES:
         own = {"python": "pkg:pypi/bottle", "nodejs": "pkg:npm/express", "go": "pkg:cargo/libloading"}[RUNTIMES[image]]
         assert {"pkg:cargo/hyper", "pkg:cargo/tokio", own} <= names, own
+
+
+@pytest.mark.parametrize("image", BUILDERS)
+def test_the_sbom_of_a_builder_has_its_tools(image):
+    # Each as it says of itself which version it is.
+    tools = {
+        "python": {"pkg:pypi/pip": ["pip", "--version"]},
+        "nodejs": {"pkg:npm/npm": ["npm", "--version"], "pkg:generic/node": ["node", "--version"]},
+        "go": {},
+    }[BUILDERS[image]]
+    bom = json.loads((CACHE / "sbom" / f"{image.replace(':', '-')}.cdx.json").read_text())
+    listed = {component["purl"] for component in bom["components"]}
+    for purl, command in tools.items():
+        said = podman("run", "--rm", "--network=none", full(image), *command).stdout.removeprefix("pip").split()[0]
+        assert f"{purl}@{said.removeprefix('v')}" in listed
+    if BUILDERS[image] == "go":
+        assert any(purl.startswith("pkg:deb/debian/golang-go@") for purl in listed)

@@ -1,11 +1,11 @@
 """Runtime images serve, however strictly their containers are run, and end as the contract says."""
 
 import json
-import os
-import subprocess
+import re
+import shlex
 
 import pytest
-from conftest import LOCKED, RUNTIMES, SLIM, check_calls, example, full, inspect, podman, serving, started
+from conftest import LOCKED, REPOSITORY, RUNTIMES, SLIM, check_calls, example, full, inspect, podman, serving, started
 
 # No image knows this user.
 ANY_USER = "--user=1471200000:0"
@@ -29,6 +29,18 @@ def test_a_function_is_served_read_only_without_capabilities(image, user, compil
         assert f'language="{language}"' in status
         # The engine found its place: nothing had to be written, and nothing was missed.
         assert "WARN" not in container.logs() and "ERROR" not in container.logs()
+
+
+def test_the_command_of_the_readme_serves_an_example():
+    shown = re.search(r"^ {4}(docker run .*?)\n\n", (REPOSITORY / "images/README.md").read_text(), re.MULTILINE | re.DOTALL)
+    words = shlex.split(shown[1].replace("\\\n", " ").replace("$PWD", str(REPOSITORY)))
+    assert words[:3] == ["docker", "run", "--rm"] and words[3:5] == ["-p", "8080:8080"]
+    # Port 8080 may be taken here: `started` publishes on one that is free.
+    *options, image = words[5:]
+    with started(full(image.removeprefix("funchost/")), *options) as container:
+        assert container.call().body == b"hello world"
+    helped = podman("run", "--rm", full(image.removeprefix("funchost/")), "--help")
+    assert "FUNC_HANDLER" in helped.stdout
 
 
 @pytest.mark.parametrize("image", [name for name in RUNTIMES if name.startswith("python")])
