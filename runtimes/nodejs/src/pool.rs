@@ -108,13 +108,13 @@ pub(crate) enum Message {
     Lag(oneshot::Sender<()>),
 }
 
-/// How an isolate is started.
+/// When an isolate takes its first call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// It loads all that the function will need before a call asks for it.
-    Thorough,
-    /// Calls may be waiting for it.
-    Quick,
+    /// When it has loaded all that the function will need.
+    Whole,
+    /// When it has loaded the function, if the other isolates have no time.
+    Early,
 }
 
 impl Isolate {
@@ -222,14 +222,15 @@ pub(crate) fn start(
 
 fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Sender<Result<(), LoadError>>) {
     isolate::start_v8();
-    let started = start_one(shared, Start::Thorough);
+    // Whoever is told that the host is ready may count on that.
+    let started = start_one(shared, Start::Whole);
     let goes_on = started.is_ok();
     let _ = first.send(started);
     if !goes_on {
         return;
     }
     for _ in 1..wanted {
-        insist(shared, Start::Thorough);
+        insist(shared);
     }
     let mut there = wanted;
     while let Ok(wish) = wishes.recv() {
@@ -243,7 +244,7 @@ fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Se
             Wish::OneMore => 2 * wanted,
         };
         if there < limit {
-            insist(shared, Start::Quick);
+            insist(shared);
             there += 1;
         }
         if wish == Wish::OneMore {
@@ -253,8 +254,8 @@ fn keep(shared: &Arc<Shared>, wanted: usize, wishes: &Receiver<Wish>, first: &Se
 }
 
 /// The function has been loaded before, so it can be loaded again, sooner or later.
-fn insist(shared: &Arc<Shared>, start: Start) {
-    while let Err(error) = start_one(shared, start) {
+fn insist(shared: &Arc<Shared>) {
+    while let Err(error) = start_one(shared, Start::Early) {
         let failure = crate::error::of_load(&error);
         shared.source.output.stray_failure(&failure, None);
         thread::park_timeout(AGAIN);

@@ -21,6 +21,17 @@ struct State {
     moved: Option<Instant>,
     /// The last one to fall idle is the first to be woken: its caches are the warmest.
     idle: Vec<Arc<Isolate>>,
+    /// Have been woken and have not come for their call yet.
+    woken: Vec<Arc<Isolate>>,
+}
+
+impl State {
+    /// The isolate to wake for one more of the calls that wait.
+    fn next(&mut self) -> Option<Arc<Isolate>> {
+        let isolate = if self.calls.is_empty() { None } else { self.idle.pop() };
+        self.woken.extend(isolate.clone());
+        isolate
+    }
 }
 
 impl Queue {
@@ -39,23 +50,29 @@ impl Queue {
 
     /// Wakes an isolate for what has been added, if one is idle.
     pub(crate) fn wake(&self) {
-        let mut state = self.state();
-        let isolate = if state.calls.is_empty() { None } else { state.idle.pop() };
-        drop(state);
+        let isolate = self.state().next();
         if let Some(isolate) = isolate {
             isolate.wake();
         }
     }
 
     /// The next call for an isolate. One that leaves others behind wakes an idle one for them.
-    pub(crate) fn take(&self) -> Option<Arc<Call>> {
+    pub(crate) fn take(&self, isolate: &Arc<Isolate>) -> Option<Arc<Call>> {
         let mut state = self.state();
+        state.woken.retain(|woken| !Arc::ptr_eq(woken, isolate));
+        Self::take_from(state)
+    }
+
+    /// The same for an isolate that has something else to do: the next call that no other one was woken for.
+    pub(crate) fn take_spare(&self) -> Option<Arc<Call>> {
+        let state = self.state();
+        if state.calls.len() > state.woken.len() { Self::take_from(state) } else { None }
+    }
+
+    fn take_from(mut state: MutexGuard<'_, State>) -> Option<Arc<Call>> {
         let call = state.calls.pop_front()?;
-        let mut next = None;
-        if !state.calls.is_empty() {
-            state.moved = Some(Instant::now());
-            next = state.idle.pop();
-        }
+        state.moved = Some(Instant::now());
+        let next = state.next();
         drop(state);
         if let Some(next) = next {
             next.wake();
@@ -91,6 +108,7 @@ impl Queue {
     /// The isolate takes no calls any more. Those that wait are for others.
     pub(crate) fn leave(&self, isolate: &Arc<Isolate>) {
         self.is_busy(isolate);
+        self.state().woken.retain(|woken| !Arc::ptr_eq(woken, isolate));
         self.wake();
     }
 }
@@ -106,9 +124,9 @@ mod tests {
         let calls = [call(), call()];
         calls.iter().for_each(|call| queue.add(call.clone()));
         for call in &calls {
-            assert!(Arc::ptr_eq(&queue.take().unwrap(), call));
+            assert!(Arc::ptr_eq(&queue.take(&Arc::default()).unwrap(), call));
         }
-        assert!(queue.take().is_none());
+        assert!(queue.take(&Arc::default()).is_none());
     }
 
     #[test]
@@ -130,17 +148,35 @@ mod tests {
         assert!(queue.is_idle(&isolate));
         queue.add(call());
         queue.add(call());
-        assert!(queue.take().is_some());
+        assert!(queue.take(&Arc::default()).is_some());
         assert!(queue.state().idle.is_empty());
+    }
+
+    #[test]
+    fn a_call_is_for_the_isolate_that_was_woken_for_it() {
+        let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
+        assert!(queue.is_idle(&isolate));
+        queue.add(call());
+        queue.wake();
+        assert!(queue.take_spare().is_none());
+        queue.add(call());
+        assert!(queue.take_spare().is_some(), "nobody was woken for the second");
+        assert!(queue.take_spare().is_none());
+        assert!(queue.take(&isolate).is_some());
+        queue.add(call());
+        assert!(queue.take_spare().is_some(), "the isolate has come for its call");
     }
 
     #[test]
     fn an_isolate_that_has_retired_is_not_counted_on() {
         let (queue, isolate) = (Queue::default(), Arc::new(Isolate::default()));
         assert!(queue.is_idle(&isolate));
+        queue.add(call());
+        queue.wake();
         isolate.retire();
         queue.leave(&isolate);
         assert!(queue.is_idle(&isolate));
         assert!(queue.state().idle.is_empty());
+        assert!(queue.take_spare().is_some(), "what it was woken for is for others");
     }
 }

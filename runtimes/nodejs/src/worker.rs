@@ -38,13 +38,16 @@ const WAITS: &str = "    waiting: no code of this call was running";
 pub(crate) fn run(shared: Arc<Shared>, start: Start, loaded: &Sender<Result<(), LoadError>>) {
     let runtime = create_basic_runtime();
     runtime.block_on(async {
-        let mut worker = match Worker::new(shared, start).await {
+        let mut worker = match Worker::new(shared).await {
             Ok(worker) => worker,
             Err(error) => {
                 let _ = loaded.send(Err(error));
                 return;
             }
         };
+        while start == Start::Whole && worker.cold {
+            worker.warm();
+        }
         let _ = loaded.send(Ok(()));
         poll_fn(|cx| worker.turn(cx)).await;
     });
@@ -59,7 +62,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn new(shared: Arc<Shared>, start: Start) -> Result<Self, LoadError> {
+    async fn new(shared: Arc<Shared>) -> Result<Self, LoadError> {
         let parts = &shared.parts;
         let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
         let buffers = Buffers::new(parts.memory);
@@ -86,8 +89,8 @@ impl Worker {
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
-        let wants_request = load::function(&mut js, &state, &loader).await?;
-        Ok(Self { js, state, cold: wants_request && start == Start::Thorough })
+        let cold = load::function(&mut js, &state, &loader).await?;
+        Ok(Self { js, state, cold })
     }
 
     /// What there is to do now. Ready when there will be nothing to do any more.
@@ -118,8 +121,8 @@ impl Worker {
         Poll::Pending
     }
 
-    /// Loads a part of what the first call that asks for its request should not have to wait for. Calls of the function
-    /// come in between.
+    /// Loads a part of what the first call that asks for its request should not have to wait for. Between two parts the
+    /// isolate takes calls that no other one has time for.
     fn warm(&mut self) {
         deno_core::scope!(scope, &mut self.js.js_runtime);
         self.cold = self.state.sdk.warm(scope).unwrap_or_else(|error| {
@@ -138,7 +141,9 @@ impl Worker {
             if state.isolate.is_retired() {
                 return;
             }
-            let Some(call) = state.shared.queue.take() else { return };
+            let queue = &state.shared.queue;
+            let call = if self.cold { queue.take_spare() } else { queue.take(&state.isolate) };
+            let Some(call) = call else { return };
             if call.taken_by(&state.isolate) {
                 state.begin(scope, call);
             }

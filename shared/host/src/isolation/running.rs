@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -264,7 +264,7 @@ impl<E: Engine> Calls<E> {
             Invocation { method, uri, version, headers, body, remote, ids, deadline, cancel, place };
         let calls = self.clone();
         tokio::spawn(async move {
-            let result = catching(pin!(engine.invoke(invocation))).await;
+            let result = catching(|| engine.invoke(invocation)).await;
             let done = running.progress.state.fetch_or(REPLIED, Ordering::AcqRel) & DONE != 0;
             let done = done.then(|| running.progress.cpu());
             calls.answer(call, &running.replying, result, done).await;
@@ -307,13 +307,17 @@ impl<E: Engine> Calls<E> {
     }
 }
 
-/// A panic of the engine costs its call, not the worker.
-async fn catching<T>(
-    mut run: Pin<&mut impl Future<Output = Result<T, HandlerError>>>,
-) -> Result<T, HandlerError> {
-    poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-    })
-    .await
+/// A panic of the engine costs its call, not the worker. It may come when the call is handed over, or later.
+fn catching<T, F: Future<Output = Result<T, HandlerError>>>(
+    start: impl FnOnce() -> F,
+) -> impl Future<Output = F::Output> {
+    let started = catch_unwind(AssertUnwindSafe(start));
+    async move {
+        let mut run = pin!(started.map_err(|_| panicked())?);
+        poll_fn(|cx| {
+            catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
+                .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+        })
+        .await
+    }
 }

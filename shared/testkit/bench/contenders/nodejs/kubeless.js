@@ -10,7 +10,7 @@ const express = require('express')
 
 const [port, name] = process.argv.slice(2)
 const timeout = Number(process.env.FUNC_TIMEOUT || '180')
-const script = new vm.Script("\ncall(require('./functions'))\n")
+const script = new vm.Script("\ncall(require('./responding'))\n")
 
 const app = express()
 app.use(bodies.raw({ type: (request) => !request.is('multipart/*'), limit: '1mb' }))
