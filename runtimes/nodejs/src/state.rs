@@ -13,6 +13,7 @@ use std::{
 use contract::{CallIds, CancelReason, Failure, HandlerError, OutputStream, Reply, env};
 use deno_core::v8;
 use deno_runtime::worker::MainWorker;
+use nix::time::ClockId;
 
 use crate::{
     batch::ANSWERS,
@@ -29,8 +30,8 @@ use crate::{
 
 /// Code of which nobody knows whose it is may keep the isolate for this long when a call should have been stopped.
 const GRACE: Duration = Duration::from_secs(1);
-/// How often code that should stop may be let go on for now.
-const SPARED: u32 = 8;
+/// For how much processor time code that should stop may be let go on. All of Node's modules are loaded in less.
+const SPARED: Duration = Duration::from_millis(500);
 /// Answered calls whose promises are still waited for. Promises that never settle must not fill the memory.
 const REMEMBERED: usize = 10_000;
 
@@ -51,8 +52,8 @@ pub(crate) struct State {
     pub(crate) full: Cell<bool>,
     /// When this turn of the event loop began.
     pub(crate) turn: Cell<Instant>,
-    /// How often it should have been stopped and was not.
-    pub(crate) spared: Cell<u32>,
+    /// The thread's processor time when what it runs should have been stopped for the first time in this turn.
+    pub(crate) spared: Cell<Option<Duration>>,
 }
 
 /// A call whose user code runs.
@@ -94,15 +95,16 @@ impl State {
     pub(crate) fn begin_turn(&self) -> Instant {
         let now = Instant::now();
         self.turn.set(now);
-        self.spared.set(0);
+        self.spared.set(None);
         now
     }
 
     /// Whether what should stop may go on for now, until it is asked for again.
     pub(crate) fn spare(&self) -> bool {
-        let spared = self.spared.get();
-        self.spared.set(spared + 1);
-        spared < SPARED
+        let now = ClockId::CLOCK_THREAD_CPUTIME_ID.now().map(Duration::from).unwrap_or_default();
+        let since = self.spared.get().unwrap_or(now);
+        self.spared.set(Some(since));
+        now.saturating_sub(since) < SPARED
     }
 
     /// A call that should have stopped, when nothing else has had a chance to run for long.

@@ -85,7 +85,7 @@ impl Worker {
             answered: RefCell::default(),
             full: Cell::new(false),
             turn: Cell::new(Instant::now()),
-            spared: Cell::new(0),
+            spared: Cell::default(),
         });
         js.js_runtime.v8_isolate().set_slot(state.clone());
         state.watch_heap(&mut js);
