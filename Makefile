@@ -119,7 +119,7 @@ sizes: images ## prints how large the images are, compressed, or one: IMAGE=pyth
 test-images: images ## tests the container images
 	@$(IMAGES_PATH) pytest images/test
 
-conformance-images: images ## holds every runtime image to the contract, as a container; takes hours
+conformance-images: images ## holds every runtime image to the contract, as a container; takes an hour
 	@images/conform $(BIN)/funchost-conformance
 
 # What a container may do to a host, to its files, its user, its port, its signals, and what costs no container of its own.
