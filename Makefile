@@ -107,21 +107,19 @@ $(BENCHES): bench-%: setup-bench build
 # proxy intercepts TLS; those that this machine trusts when it is not set.
 CA_BUNDLE ?= $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt))
 IMAGES_PATH := PATH=$(CACHE)/images/venv/bin:$$PATH
-PODMAN := CONTAINERS_CONF=$(CURDIR)/images/podman.conf podman
 IMAGE ?=
 export CA_BUNDLE
 
 images: setup-images build ## builds all container images, or one: IMAGE=python:3.13 CA_BUNDLE=file
 	@$(IMAGES_PATH) images/build $(BIN) $(CACHE)/images $(IMAGE)
 
-sizes: images ## prints how large the images are, compressed
-	@export CONTAINERS_CONF=$(CURDIR)/images/podman.conf; images/sizes $$($(PODMAN) images --format '{{.Repository}}:{{.Tag}}' | \
-		sed -n 's|^localhost/funchost/||p' | grep -v '^hosts:' | sort)
+sizes: images ## prints how large the images are, compressed, or one: IMAGE=python:3.13
+	@export CONTAINERS_CONF=$(CURDIR)/images/podman.conf; images/sizes $(or $(IMAGE),$$(sed 's/ .*//; /^#/d' images/table.txt))
 
 test-images: images ## tests the container images
 	@$(IMAGES_PATH) pytest images/test
 
-conformance-images: images ## holds every runtime image to the contract, as a container; takes hours
+conformance-images: images ## holds every runtime image to the contract, as a container; takes an hour
 	@images/conform $(BIN)/funchost-conformance
 
 # What a container may do to a host, to its files, its user, its port, its signals, and what costs no container of its own.

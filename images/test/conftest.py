@@ -9,7 +9,7 @@ import subprocess
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
@@ -80,12 +80,19 @@ class Container:
         return int(podman("wait", self.name).stdout)
 
     def until_ready(self) -> None:
+        self.until(lambda: self.call("/readyz").status == 200, "it is not ready")
+
+    def until_logged(self, text: str) -> None:
+        """A line may be in the log a moment after what it tells of."""
+        self.until(lambda: text in self.logs(), f"it does not log {text!r}")
+
+    def until(self, holds: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.call("/readyz").status == 200:
+                if holds():
                     return
-            assert self.is_running() and time.monotonic() < deadline, f"it is not ready:\n{self.logs()}"
+            assert self.is_running() and time.monotonic() < deadline, f"{otherwise}:\n{self.logs()}"
             time.sleep(0.05)
 
 

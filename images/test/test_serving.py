@@ -47,7 +47,7 @@ def test_the_command_of_the_readme_serves_an_example():
 def test_one_host_serves_every_python(image, compiled_hello):
     wanted = image.split(":")[1].removesuffix("-distroless")
     with started(full(image), *LOCKED, *serving(compiled_hello["python"], "hello.handler")) as container:
-        assert f"hello.handler on CPython {wanted}." in container.logs()
+        container.until_logged(f"hello.handler on CPython {wanted}.")
 
 
 def test_the_python_images_hold_the_same_host():
