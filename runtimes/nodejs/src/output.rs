@@ -1,8 +1,9 @@
 //! What the function prints: whole lines, each with the call that wrote it.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 use contract::{CallIds, Output, OutputLine, OutputStream, output::Lines};
+use rustc_hash::FxHashMap;
 
 /// The number of a call, if it is known, and whether it is standard error.
 type Source = (Option<u32>, bool);
@@ -11,7 +12,7 @@ type Source = (Option<u32>, bool);
 pub(crate) struct Printer {
     output: Arc<dyn Output>,
     /// The lines that have been begun.
-    begun: RefCell<HashMap<Source, Lines>>,
+    begun: RefCell<FxHashMap<Source, Lines>>,
 }
 
 impl Printer {

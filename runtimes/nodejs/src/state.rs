@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     path::Path,
     rc::Rc,
     sync::Arc,
@@ -14,6 +13,7 @@ use contract::{CallIds, CancelReason, Failure, HandlerError, OutputStream, Reply
 use deno_core::v8;
 use deno_runtime::worker::MainWorker;
 use nix::time::ClockId;
+use rustc_hash::FxHashMap;
 
 use crate::{
     batch::ANSWERS,
@@ -43,11 +43,11 @@ pub(crate) struct State {
     pub(crate) sdk: Sdk,
     pub(crate) printer: Printer,
     pub(crate) buffers: Arc<Buffers>,
-    pub(crate) running: RefCell<HashMap<u32, Rc<Running>>>,
+    pub(crate) running: RefCell<FxHashMap<u32, Rc<Running>>>,
     /// Calls that JavaScript holds something of and that ended without its doing, with the reason if they were stopped.
     pub(crate) over: RefCell<Vec<(u32, Option<CancelReason>)>>,
     /// Calls that the function has answered while its promise was still open: it may be rejected yet.
-    pub(crate) answered: RefCell<HashMap<u32, CallIds>>,
+    pub(crate) answered: RefCell<FxHashMap<u32, CallIds>>,
     /// The heap has come to its limit.
     pub(crate) full: Cell<bool>,
     /// When this turn of the event loop began.

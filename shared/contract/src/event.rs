@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use crate::{Body, CallIds, Cancelled};
 
@@ -71,15 +71,14 @@ impl fmt::Debug for Place {
 }
 
 impl Invocation {
-    /// The event fields that came as headers. Names from the Kubeless guide: `event-id`, `event-type`,
-    /// `event-time`, `event-namespace`; the values are bytes, as HTTP has them.
+    /// The event fields that came as headers; the values are bytes, as HTTP has them.
     pub fn event(&self) -> EventHeaders<'_> {
-        let get = |name: &str| self.headers.get(name).map(http::HeaderValue::as_bytes);
+        let get = |name: &HeaderName| self.headers.get(name).map(HeaderValue::as_bytes);
         EventHeaders {
-            id: get("event-id"),
-            kind: get("event-type"),
-            time: get("event-time"),
-            namespace: get("event-namespace"),
+            id: get(&EVENT_ID),
+            kind: get(&EVENT_TYPE),
+            time: get(&EVENT_TIME),
+            namespace: get(&EVENT_NAMESPACE),
         }
     }
 
@@ -93,6 +92,16 @@ impl Invocation {
         self.uri.path()
     }
 }
+
+/// The event's id. This name and the next three are from the Kubeless guide; names that were made once are looked up
+/// without being parsed.
+pub static EVENT_ID: HeaderName = HeaderName::from_static("event-id");
+/// What kind of event it is.
+pub static EVENT_TYPE: HeaderName = HeaderName::from_static("event-type");
+/// When it happened.
+pub static EVENT_TIME: HeaderName = HeaderName::from_static("event-time");
+/// Where it happened.
+pub static EVENT_NAMESPACE: HeaderName = HeaderName::from_static("event-namespace");
 
 /// The four event fields that arrive as headers; `None` where the client sent none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The names a call is known by, in the log, to the function and to tracing systems.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// W3C trace context: the `traceparent` that the function sees and that every log line of its call carries.
@@ -37,14 +38,22 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     ok.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
+/// Where the trace id stands in a `traceparent`.
+const TRACE_ID: Range<usize> = 3..35;
+
 impl TraceContext {
-    /// The value of a `traceparent` header. Every request gets one, so it is written without formatting machinery.
+    /// The value of a `traceparent` header.
     pub fn to_header(&self) -> HeaderValue {
+        header_value(self.to_bytes())
+    }
+
+    /// Every request gets one, so it is written without formatting machinery.
+    fn to_bytes(self) -> Bytes {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
+        write_hex(&mut text[TRACE_ID], &self.trace_id.to_be_bytes());
         write_hex(&mut text[36..52], &self.span_id.to_be_bytes());
         write_hex(&mut text[53..], &[self.flags]);
-        header_value(&text)
+        Bytes::from_owner(text)
     }
 }
 
@@ -54,17 +63,28 @@ impl fmt::Display for TraceContext {
     }
 }
 
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Writes each byte as two digits.
 fn write_hex(digits: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (digits, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        digits[0] = DIGITS[usize::from(byte >> 4)];
-        digits[1] = DIGITS[usize::from(byte & 0xf)];
+    for (digits, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *digits = HEX[usize::from(*byte)];
     }
 }
 
-fn header_value(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).unwrap_or_else(|_| unreachable!("digits and dashes are visible ASCII"))
+fn header_value(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text)
+        .unwrap_or_else(|_| unreachable!("digits and dashes are visible ASCII"))
 }
 
 /// Names one request: visible ASCII, at most 128 characters, so it can stand in any header and any log line.
@@ -81,9 +101,7 @@ impl RequestId {
 
     /// A request that came without an id is called what its trace is called.
     pub fn from_trace(trace: &TraceContext) -> Self {
-        let mut text = [0; 32];
-        write_hex(&mut text, &trace.trace_id.to_be_bytes());
-        Self(header_value(&text))
+        Self(header_value(trace.to_bytes().slice(TRACE_ID)))
     }
 
     /// For logs and for the function.
@@ -106,6 +124,16 @@ pub struct CallIds {
     pub trace: TraceContext,
 }
 
+impl CallIds {
+    /// The names of a request, with its own id if it has brought one, and the `traceparent` for the function. Without an
+    /// id both are of the same bytes.
+    pub fn new(trace: TraceContext, given: Option<RequestId>) -> (Self, HeaderValue) {
+        let traceparent = trace.to_bytes();
+        let request_id = given.unwrap_or_else(|| RequestId(header_value(traceparent.slice(TRACE_ID))));
+        (Self { request_id, trace }, header_value(traceparent))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +151,9 @@ mod tests {
     #[test]
     fn a_made_request_id_is_the_trace_id() {
         let trace = TraceContext::parse(GOOD).unwrap();
-        assert_eq!(RequestId::from_trace(&trace).as_str(), &GOOD[3..35]);
+        let (ids, traceparent) = CallIds::new(trace, None);
+        assert_eq!((ids.request_id.as_str(), traceparent.as_bytes()), (&GOOD[3..35], GOOD.as_bytes()));
+        assert_eq!(ids.request_id, RequestId::from_trace(&trace));
     }
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -1,8 +1,11 @@
 //! The arguments of a call.
 
-use contract::{DataKind, HandlerError};
+use contract::{
+    DataKind, HandlerError,
+    event::{EVENT_ID, EVENT_NAMESPACE, EVENT_TIME, EVENT_TYPE},
+};
 use deno_core::v8;
-use http::{HeaderValue, Version, header};
+use http::{HeaderName, HeaderValue, Version, header};
 
 use crate::call::{Call, Request};
 
@@ -29,7 +32,7 @@ pub(crate) fn arguments<'s>(
     let headers = &call.request.headers;
     let number = v8::Number::new(scope, f64::from(call.number)).into();
     let kind = v8::Integer::new(scope, kind as i32).into();
-    let field = |name: &'static str| {
+    let field = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => v8::undefined(scope).into(),
@@ -41,15 +44,14 @@ pub(crate) fn arguments<'s>(
             }
         }
     };
-    // Asking for a name that is not there is a hash and a look; most requests have none of the four.
     Ok([
         number,
         data,
         kind,
-        field("event-id"),
-        field("event-type"),
-        field("event-time"),
-        field("event-namespace"),
+        field(&EVENT_ID),
+        field(&EVENT_TYPE),
+        field(&EVENT_TIME),
+        field(&EVENT_NAMESPACE),
     ])
 }
 

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use contract::{Context, DataKind, HandlerError};
-use http::{HeaderName, HeaderValue};
+use contract::{
+    Context, DataKind, HandlerError,
+    event::{EVENT_ID, EVENT_NAMESPACE, EVENT_TIME, EVENT_TYPE},
+};
+use http::HeaderValue;
 use pyo3::{
     exceptions::{PyRecursionError, PyValueError},
     intern,
@@ -16,11 +19,6 @@ use crate::{
     call::{Call, CallObject, Request},
     ffi,
 };
-
-static EVENT_ID: HeaderName = HeaderName::from_static("event-id");
-static EVENT_TYPE: HeaderName = HeaderName::from_static("event-type");
-static EVENT_TIME: HeaderName = HeaderName::from_static("event-time");
-static EVENT_NAMESPACE: HeaderName = HeaderName::from_static("event-namespace");
 
 /// Makes the arguments of each call.
 pub(crate) struct Arguments {

@@ -19,7 +19,8 @@ pub(crate) struct Record {
     pub(crate) ids: CallIds,
     method: Method,
     arrived: Instant,
-    line: Option<AccessLine>,
+    /// Boxed, because it is large, and not there when nothing is logged.
+    line: Option<Box<AccessLine>>,
     status: AtomicU16,
     bytes: AtomicU64,
     call: OnceLock<(Instant, Arc<CallState>)>,
@@ -33,7 +34,7 @@ impl Record {
         arrived: Instant,
         ids: CallIds,
         method: Method,
-        line: Option<AccessLine>,
+        line: Option<Box<AccessLine>>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{call::Record, lifecycle::Phase, log::AccessLine};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Answers the requests of all connections.
 pub(super) struct Front<E> {
@@ -54,7 +55,7 @@ impl<E: Engine> Front<E> {
         let ids = identify(request.headers_mut());
         let line = app.config.log.access.then(|| {
             let head = (request.method(), request.uri(), request.version());
-            AccessLine::new(remote, head, request.headers())
+            Box::new(AccessLine::new(remote, head, request.headers()))
         });
         let record = Record::start(arrived, ids, request.method().clone(), line, app.metrics.clone());
         let asked = Asked { version: request.version(), head: request.method() == Method::HEAD };
@@ -90,7 +91,7 @@ impl<E: Engine> Front<E> {
         let status = response.status();
         record.answered(status);
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, record.ids.request_id.to_header());
+        headers.insert(&REQUEST_ID, record.ids.request_id.to_header());
         if asked.version >= Version::HTTP_2 {
             headers.remove(header::CONNECTION);
         } else if self.app.lifecycle.phase() >= Phase::Draining {
@@ -130,14 +131,11 @@ fn identify(headers: &mut HeaderMap) -> CallIds {
     };
     if given.is_none() {
         // State belongs to the trace it came with.
-        headers.remove(HeaderName::from_static("tracestate"));
+        headers.remove(&TRACESTATE);
     }
-    headers.insert(TRACEPARENT, trace.to_header());
-    let request_id = headers
-        .get(REQUEST_ID)
-        .and_then(RequestId::from_header)
-        .unwrap_or_else(|| RequestId::from_trace(&trace));
-    CallIds { request_id, trace }
+    let (ids, traceparent) = CallIds::new(trace, headers.get(&REQUEST_ID).and_then(RequestId::from_header));
+    headers.insert(&TRACEPARENT, traceparent);
+    ids
 }
 
 /// The value of a header that stands there once.

@@ -35,11 +35,19 @@ const HALF_CLOSED: Duration = Duration::from_millis(250);
 /// What a connection keeps of the memory for heads when it is done with one.
 const KEPT_HEAD: usize = 2048;
 
+/// So many bytes are written in one piece, however many they came in: to write from several places costs the kernel more
+/// than it costs to copy them.
+const GATHERED: usize = 512;
+
 /// How HTTP/2 begins.
 const HTTP2: &[u8] = b"PRI * HTTP/2";
 
 /// No time at all, in the clocks below.
 const NEVER: u64 = u64::MAX;
+
+/// Some time in this turn of the connection, which ends with [`Wire::goes_on`]. Most requests are read and answered in
+/// one turn, so the time is asked for once, and not with each of their steps.
+const THIS_TURN: u64 = u64::MAX - 1;
 
 /// What is known of a connection. Written by [`Tap`] and by the requests on it, read by whoever closes it.
 #[derive(Debug)]
@@ -133,9 +141,22 @@ impl Wire {
     /// another request: what was left unread has been read away, or the connection would be closing. But only in the
     /// turn after the one in which it has answered does the parser notice that nobody reads the rest.
     pub(super) fn goes_on(&self) {
+        self.end_turn();
         let unread = self.unread.load(Relaxed);
         if unread > 0 && self.is_quiet() && self.blocked_since.load(Relaxed) == NEVER {
             self.unread.store(unread - 1, Relaxed);
+        }
+    }
+
+    /// What has begun in this turn began now.
+    fn end_turn(&self) {
+        let mut now = None;
+        for clock in [&self.idle_since, &self.head_since, &self.untaken_since] {
+            if clock.load(Relaxed) == THIS_TURN {
+                let now = *now.get_or_insert_with(|| self.now());
+                // With HTTP/2, other threads may have another word by now.
+                let _ = clock.compare_exchange(THIS_TURN, now, Relaxed, Relaxed);
+            }
         }
     }
 
@@ -156,9 +177,10 @@ impl Wire {
 
     /// Whether the connection has outstayed a limit, else when to look again.
     pub(super) fn check(&self, limits: &WireLimits) -> Result<Instant, Expired> {
+        self.end_turn();
         let since = |clock: &AtomicU64| {
             let ms = clock.load(Relaxed);
-            (ms != NEVER).then(|| self.opened + Duration::from_millis(ms))
+            (ms < THIS_TURN).then(|| self.opened + Duration::from_millis(ms))
         };
         let now = Instant::now();
         // A clock that starts after this look must not be overslept.
@@ -183,7 +205,7 @@ impl Wire {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(NEVER - 1)
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(THIS_TURN - 1)
     }
 
     /// Looks at what the client sent, on its way to the parser.
@@ -192,7 +214,7 @@ impl Wire {
             return;
         }
         if self.head_since.load(Relaxed) == NEVER {
-            self.head_since.store(self.now(), Relaxed);
+            self.head_since.store(THIS_TURN, Relaxed);
         }
         let mut head = self.head();
         let room = self.head_limit.saturating_sub(head.len()).min(input.len());
@@ -215,7 +237,7 @@ pub(super) struct Busy(Arc<Wire>);
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Relaxed) == 1 {
-            self.0.idle_since.store(self.0.now(), Relaxed);
+            self.0.idle_since.store(THIS_TURN, Relaxed);
             self.0.untaken_since.store(NEVER, Relaxed);
         }
     }
@@ -224,7 +246,7 @@ impl Drop for Busy {
 impl Busy {
     /// There is something for the client; it is given up when it takes nothing for too long.
     pub(super) fn client_has_to_take(&self) {
-        self.0.untaken_since.store(self.0.now(), Relaxed);
+        self.0.untaken_since.store(THIS_TURN, Relaxed);
     }
 
     /// The client has taken everything there is.
@@ -240,6 +262,16 @@ pub(super) struct Tap<S> {
     wire: Arc<Wire>,
     half_closed: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
+}
+
+/// All of them in one piece, if there is room for it.
+fn gather<'a>(bufs: &[io::IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut end = 0;
+    for buf in bufs {
+        room.get_mut(end..end + buf.len())?.copy_from_slice(buf);
+        end += buf.len();
+    }
+    Some(&room[..end])
 }
 
 struct Linger {
@@ -296,7 +328,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tap<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let stream = Pin::new(&mut self.stream);
+        let mut gathered = [0; GATHERED];
+        let written = match gather(bufs, &mut gathered) {
+            Some(whole) => stream.poll_write(cx, whole),
+            None => stream.poll_write_vectored(cx, bufs),
+        };
         self.note_write(written)
     }
 
@@ -335,5 +372,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tap<S> {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_buffers_become_one_and_large_ones_stay_where_they_are() {
+        let mut room = [0; 8];
+        let slices =
+            |parts: &[&'static [u8]]| parts.iter().map(|part| io::IoSlice::new(part)).collect::<Vec<_>>();
+        assert_eq!(gather(&slices(&[b"abc", b"", b"defgh"]), &mut room), Some(&b"abcdefgh"[..]));
+        assert_eq!(gather(&slices(&[b"abcdefgh", b"i"]), &mut room), None);
+        assert_eq!(gather(&[], &mut room), Some(&b""[..]));
     }
 }
