@@ -1,5 +1,7 @@
 //! Requests per second, processor time and memory under load, and latencies at a fixed rate. Contenders take turns.
 
+use std::time::Duration;
+
 use tokio::runtime::Runtime;
 
 use super::{
@@ -72,10 +74,8 @@ impl<'c> Turn<'c> {
 }
 
 fn load(contender: &Contender, workload: &Workload) -> Load {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a round")]
-    let seconds = workload.seconds.round().max(1.0) as u32;
     let connections = workload.connections.min(contender.connections.unwrap_or(usize::MAX));
-    Load { connections, seconds }
+    Load { connections, time: Duration::from_secs_f64(workload.seconds) }
 }
 
 fn throughput(
@@ -108,8 +108,9 @@ fn latencies(
     samples: &mut Samples,
 ) -> Result<(), String> {
     let oha = starter.tools.join("bin/oha");
+    let load = Load { time: Duration::from_secs_f64(workload.latency_seconds), ..load };
     let measured = tools::latencies(&server.target, load, workload.rate, &oha, starter.folder())?;
-    let kept_up = measured.answers as f64 / (f64::from(workload.rate) * f64::from(load.seconds));
+    let kept_up = measured.answers as f64 / (f64::from(workload.rate) * workload.latency_seconds);
     samples.add(metric::KEPT_UP, kept_up);
     samples.add(metric::ERRORS, measured.errors as f64);
     // Of a server that did not keep up, latencies say how long was measured and nothing else.

@@ -13,6 +13,9 @@ use super::{
     tree,
 };
 
+/// How long calls are made before they are counted.
+const PART: Duration = Duration::from_millis(500);
+
 /// Measures one contender. A slow one makes as many calls as it can within the workload's time.
 pub(super) fn measure(
     starter: &mut Starter<'_>,
@@ -24,7 +27,7 @@ pub(super) fn measure(
     let mut server = starter.start(contender, workload, true)?;
     server.until_answering(runtime)?;
     samples.add(metric::IDLE_MEMORY, tree::memory_mib(server.session()));
-    let load = Load { connections: workload.connections, seconds: 1 };
+    let load = Load { connections: workload.connections, time: PART };
     let (since, mut calls) = (Instant::now(), 0);
     while calls < workload.calls as u64 && since.elapsed() < Duration::from_secs_f64(workload.seconds) {
         calls += tools::throughput(&server.target, load, starter.folder())?.requests;

@@ -134,6 +134,8 @@ impl<'a> Starter<'a> {
             .args(["--pdeathsig", "KILL", "setsid"])
             .args(contender.command.iter().chain(arguments).map(|word| words.expand(word)))
             .envs(words.expand_all(&env))
+            // What an ended server leaves behind goes with everything else.
+            .env("TMPDIR", &words.work)
             .current_dir(&words.sources)
             .stdin(Stdio::null())
             .stdout(output)

@@ -160,8 +160,11 @@ pub struct Workload {
     #[serde(default)]
     pub latency_rounds: usize,
     /// How long a part takes.
-    #[serde(default = "second")]
+    #[serde(default = "half_a_second")]
     pub seconds: f64,
+    /// How long latencies are measured.
+    #[serde(default = "second")]
+    pub latency_seconds: f64,
     /// How many calls are made.
     #[serde(default)]
     pub calls: usize,
@@ -180,6 +183,10 @@ pub struct Workload {
 
 fn one() -> usize {
     1
+}
+
+fn half_a_second() -> f64 {
+    0.5
 }
 
 fn second() -> f64 {

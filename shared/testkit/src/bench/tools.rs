@@ -1,7 +1,17 @@
 //! The programs that make load: wrk for as many requests as a server can answer, oha for latencies at a fixed rate.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::Deserialize;
 
 use super::{
@@ -43,9 +53,11 @@ pub(super) fn check(oha: &Path) -> Result<(), String> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) connections: usize,
-    /// Whole seconds: wrk knows no others.
-    pub(super) seconds: u32,
+    pub(super) time: Duration,
 }
+
+/// Wrk can only be told whole seconds. It is told so many, and interrupted before: it counts until then.
+const AT_MOST: &str = "60s";
 
 /// What wrk counted.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -77,14 +89,20 @@ pub(super) fn throughput(target: &Target, load: Load, folder: &Path) -> Result<T
     let mut wrk = on_cpu(&[CLIENT_CPU], "wrk");
     wrk.arg("--threads=1")
         .arg(format!("--connections={}", load.connections))
-        .arg(format!("--duration={}s", load.seconds))
+        .arg(format!("--duration={AT_MOST}"))
         .arg("--timeout=10s")
         .arg(format!("--script={script}"))
         .arg(target.url());
     if let Some(payload) = &target.payload {
         wrk.arg("--").arg(payload.media_type).arg(payload_file(folder, payload)?);
     }
-    parse_throughput(&output(&mut wrk)?)
+    let started = wrk.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let wrk = started.map_err(|error| format!("cannot start wrk: {error}"))?;
+    thread::sleep(load.time);
+    // One that has ended by now says why.
+    let _ = kill(Pid::from_raw(wrk.id().cast_signed()), Signal::SIGINT);
+    let output = wrk.wait_with_output().map_err(|error| format!("cannot wait for wrk: {error}"))?;
+    parse_throughput(&text("wrk", &output)?)
 }
 
 fn parse_throughput(output: &str) -> Result<Throughput, String> {
@@ -135,13 +153,14 @@ pub(super) fn latencies(
     command
         .args(["--no-tui", "--output-format", "json", "--latency-correction", "--disable-compression"])
         .args(["--redirect", "0", "-t", "10s", "-z"])
-        .arg(format!("{}s", load.seconds))
+        .arg(format!("{}ms", load.time.as_millis()))
         .args(["-c", &load.connections.to_string(), "-q", &rate.to_string()]);
     if let Some(payload) = &target.payload {
         command.args(["-m", "POST", "-T", payload.media_type, "-D", &payload_file(folder, payload)?]);
     }
     command.arg(target.url());
-    parse_latencies(&output(&mut command)?, target.expect.status)
+    let output = command.output().map_err(|error| format!("cannot start oha: {error}"))?;
+    parse_latencies(&text("oha", &output)?, target.expect.status)
 }
 
 fn parse_latencies(output: &str, expected_status: u16) -> Result<Latencies, String> {
@@ -175,9 +194,8 @@ fn written(folder: &Path, name: &str, content: &[u8]) -> Result<String, String> 
     Ok(file.to_string_lossy().into_owned())
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
-    let name = command.get_args().nth(2).unwrap_or_default().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("cannot start {name}: {error}"))?;
+/// What a tool has printed.
+fn text(name: &str, output: &Output) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
