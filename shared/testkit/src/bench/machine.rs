@@ -1,8 +1,18 @@
 //! What a run is made on, and with.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::result::Machine;
+use super::{result::Machine, tree::TICKS_PER_SECOND};
+
+/// For how long the machine is looked at before it is measured on.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// This machine.
 pub(super) fn machine() -> Machine {
@@ -17,8 +27,32 @@ pub(super) fn machine() -> Machine {
         system: field(&release, "PRETTY_NAME", '=').unwrap_or_default().trim_matches('"').to_owned(),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         virtual_machine: cpuinfo.contains(" hypervisor"),
-        load_before: read("/proc/loadavg").split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default(),
+        busy_before: busy(),
     }
+}
+
+/// How many processors others use at the moment, other virtual machines among them. The load average would not tell: it
+/// remembers the build before.
+fn busy() -> f64 {
+    let ticks = || busy_ticks(&fs::read_to_string("/proc/stat").unwrap_or_default());
+    let (before, since) = (ticks(), Instant::now());
+    thread::sleep(LOOK);
+    ticks().saturating_sub(before) as f64 / TICKS_PER_SECOND / since.elapsed().as_secs_f64()
+}
+
+/// All that processors have done since the machine began: neither idle nor waiting, and not what guests have done, which
+/// is counted with the user's.
+fn busy_ticks(stat: &str) -> u64 {
+    let Some(line) = stat.lines().find_map(|line| line.strip_prefix("cpu ")) else { return 0 };
+    let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let (idle, waiting) = (3, 4);
+    fields
+        .iter()
+        .take(8)
+        .enumerate()
+        .filter(|(index, _)| ![idle, waiting].contains(index))
+        .map(|(_, ticks)| ticks)
+        .sum()
 }
 
 fn field(text: &str, name: &str, separator: char) -> Option<String> {
@@ -54,6 +88,12 @@ pub(super) fn revision() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_are_busy_when_they_do_not_wait() {
+        let stat = "cpu  1 20 300 9000 9000 4000 50000 600000 9000 9000\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(busy_ticks(stat), 654_321);
+    }
 
     #[test]
     fn fields_are_found_by_their_whole_names() {

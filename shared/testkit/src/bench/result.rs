@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::stats::{self, Spread};
 
 /// The form of a stored report. It changes when a reader of an older one would misread it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ pub struct Machine {
     pub kernel: String,
     /// Whether it is a virtual one.
     pub virtual_machine: bool,
-    /// Runnable processes, the mean of the minute before the run: above 0.5 something else was running.
-    pub load_before: f64,
+    /// Processors that others used right before the run.
+    pub busy_before: f64,
 }
 
 /// A group as a report's reader needs it.
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_report_of_another_schema_is_not_read() {
         let error = Report::parse(r#"{"schema": 7, "anything": 1}"#).expect_err("an error");
-        assert_eq!(error, "its schema is 7; allowed: 1");
+        assert_eq!(error, "its schema is 7; allowed: 2");
     }
 
     #[test]

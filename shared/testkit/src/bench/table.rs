@@ -92,13 +92,18 @@ fn day(report: &Report) -> &str {
     report.started.get(..10).unwrap_or(&report.started)
 }
 
+/// What a system does by itself takes less of a processor than this.
+const QUIET: f64 = 0.15;
+
 /// When, on what, and how long.
 fn setting(report: &Report) -> String {
     let machine = &report.machine;
     let kind = if machine.virtual_machine { "a virtual machine" } else { "a machine" };
     let run = if report.quick { "A short run" } else { "A run" };
-    let busy = match machine.load_before {
-        load if load > 0.5 => format!(" **The machine was busy with other things (load {load}).**"),
+    let busy = match machine.busy_before {
+        busy if busy > QUIET => {
+            format!(" **The machine was busy with other things ({busy:.1} processors).**")
+        }
         _ => String::new(),
     };
     format!(
@@ -340,9 +345,9 @@ mod tests {
             ours,
             version: "a|b 1".to_owned(),
         };
-        let text = r#"{"schema": 1, "started": "2026-11-21T10:00:00Z", "seconds": 61, "quick": true,
+        let text = r#"{"schema": 2, "started": "2026-11-21T10:00:00Z", "seconds": 61, "quick": true,
             "machine": {"cpu": "CPU", "cpus": 2, "memory_mib": 2048, "system": "Debian", "kernel": "6",
-                "virtual_machine": true, "load_before": 0.1},
+                "virtual_machine": true, "busy_before": 0.01},
             "revision": "abc", "tools": {"wrk": "wrk 4"},
             "groups": [{"name": "g", "title": "G", "reference": "other"}], "contenders": [],
             "workloads": [{"name": "hello", "title": "Hello", "connections": 1, "rate": 1, "rounds": 2, "seconds": 1}],
@@ -397,7 +402,7 @@ mod tests {
         let mut report = report();
         assert!(readme(&report).starts_with("A short run of 2 min on 2026-11-21, commit `abc`"));
         assert!(!readme(&report).contains("busy"));
-        report.machine.load_before = 1.5;
-        assert!(readme(&report).contains("busy with other things (load 1.5)"));
+        report.machine.busy_before = 1.5;
+        assert!(readme(&report).contains("busy with other things (1.5 processors)"));
     }
 }

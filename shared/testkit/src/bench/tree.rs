@@ -16,7 +16,7 @@ use nix::{
 };
 
 /// What Linux counts processor time in, for programs: hundredths of a second on every machine.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// How often the memory of a server under load is looked at.
 const LOOK: Duration = Duration::from_millis(50);
