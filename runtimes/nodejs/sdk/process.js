@@ -1,6 +1,7 @@
 // What is Node's own in a process of its own, and the host's here: its end, its output, its uncaught errors.
 
 import { core } from "ext:core/mod.js";
+import { startProcess } from "ext:funchost/node.js";
 import {
   op_funchost_exit,
   op_funchost_late,
@@ -14,7 +15,7 @@ const { getAsyncContext, setAsyncContext } = core;
 let process;
 
 export function adapt() {
-  process = core.createLazyLoader("node:process")().default;
+  process = startProcess();
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {
     if (process.listenerCount("unhandledRejection") > 0) {

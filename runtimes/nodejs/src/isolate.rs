@@ -151,7 +151,9 @@ fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWeb
         wait_for_page_wait_for_debugger: false,
     };
     let (mut worker, handle) = WebWorker::bootstrap_from_options(services, options);
-    load::hide(&mut worker.js_runtime);
+    if let Err(error) = load::thread(&mut worker.js_runtime) {
+        tracing::warn!("Node's process is not set up in a thread: {error}");
+    }
     let isolate = worker.js_runtime.v8_isolate();
     isolate.set_slot(Rc::new(Printer::new(parts.output.clone())));
     let (full, stop) = (worker.oom_triggered.clone(), isolate.thread_safe_handle());
