@@ -84,6 +84,8 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
         startup_snapshot: Some(parts.snapshot.heap),
         residual_lazy_js_sources: parts.snapshot.scripts,
         residual_lazy_esm_sources: parts.snapshot.modules,
+        // They are in the snapshot; those that V8 can call faster replace them when a script is loaded that may gain by it.
+        skip_op_registration: true,
         create_params: Some(limited(parts.memory, buffers)),
         create_web_worker_cb: threads(family),
         ..WorkerOptions::default()
