@@ -75,7 +75,7 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
         fetch_dns_resolver: Default::default(),
         shared_array_buffer_store: Some(family.array_buffers.clone()),
         compiled_wasm_module_store: Some(family.modules.clone()),
-        v8_code_cache: Some(parts.compiled.clone()),
+        v8_code_cache: None,
         bundle_provider: None,
     };
     let options = WorkerOptions {
@@ -92,7 +92,9 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
     };
     let main = ModuleSpecifier::from_directory_path(&parts.root)
         .unwrap_or_else(|()| unreachable!("the folder is absolute"));
-    MainWorker::bootstrap_from_options(&main, services, options)
+    let worker = MainWorker::bootstrap_from_options(&main, services, options);
+    parts.compiled.serve(&worker.js_runtime);
+    worker
 }
 
 fn threads(family: Family) -> Arc<CreateWebWorkerCb> {
