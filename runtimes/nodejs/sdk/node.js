@@ -1,4 +1,4 @@
-// What every start needs of Deno's Node. It runs while the snapshot is made, so that starts find its objects, and what V8
+// What every start needs of Deno's Node. This runs while the snapshot is made, so that starts find its objects, and what V8
 // has compiled of it, in the heap.
 
 import { core, internals } from "ext:core/mod.js";
@@ -34,3 +34,28 @@ export function startProcess() {
   }
   return process;
 }
+
+// V8 compiles a function when it is called for the first time, and what is compiled when the snapshot is made is in it. So
+// what every start calls is called here, with arguments that change nothing.
+function callOnce() {
+  internals.__nodeProcessBootstrapped = true;
+  internals.__bootstrapNodeProcess();
+  delete internals.__nodeProcessBootstrapped;
+
+  const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
+  pathFromURL(new URL("file:///folder/file.js"));
+
+  const { Console } = core.loadExtScript("ext:deno_node/internal/console/constructor.mjs").default;
+  const nowhere = { write() {} };
+  new Console({ stdout: nowhere, stderr: nowhere, ignoreErrors: false });
+
+  const { default: Module } = core.createLazyLoader("node:module")();
+  const file = "/folder/file.js";
+  Module._resolveFilename("node:buffer", null);
+  Module._resolveLookupPaths("./file.js", null);
+  Module._findPath("./file.js", []);
+  new Module(file)._compile("", file);
+  new Module(file).require("node:buffer");
+}
+
+callOnce();

@@ -36,7 +36,6 @@ export function adapt() {
   replaceStream("stdout", 1);
   replaceStream("stderr", 2);
   replaceConsole();
-  guardTimers();
   searchToo(op_funchost_node_path());
 }
 
@@ -134,6 +133,9 @@ function guardTimers() {
     return ref.call(this);
   };
 }
+
+// Threads that user code starts have no calls, so it does nothing there.
+guardTimers();
 
 // Has `require` look for packages in these folders as well, after all others; Deno's does not know NODE_PATH.
 function searchToo(folders) {
