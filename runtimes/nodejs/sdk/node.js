@@ -2,6 +2,8 @@
 // has compiled of it, in the heap.
 
 import { core, internals } from "ext:core/mod.js";
+// `node:worker_threads` loads it in a way that leaves its text out of the snapshot; what is not compiled yet needs it.
+import "ext:deno_web/locks.js";
 // Before the arguments: it would take them for those of a process that starts.
 import "node:process";
 import "ext:funchost/arguments.js";

@@ -49,8 +49,8 @@ impl Compiled {
         }
     }
 
-    /// Has the isolate use it for scripts that are evaluated by the SDK. For all others that is refused, as then V8
-    /// makes nothing that it would have to be asked for: each module that a function requires comes by here.
+    /// Has the isolate use it for scripts that are evaluated by the SDK. The CommonJS files of functions come by here as
+    /// well; an error keeps Deno from having V8 serialise what it has compiled of them.
     pub(crate) fn serve(self: &Arc<Self>, js: &JsRuntime) {
         let (known, new) = (self.clone(), self.clone());
         let get = move |name: &ModuleSpecifier, _: &[u16]| {

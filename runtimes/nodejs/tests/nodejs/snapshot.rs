@@ -111,3 +111,14 @@ fn each_start_has_chance_time_and_process_of_its_own() {
         assert_ne!(first[which], second[which], "{first} {second}");
     }
 }
+
+/// Deno forgets the text of a module that another one loads on demand while the snapshot is made; functions in it that
+/// have not run could not be compiled any more.
+#[test]
+fn what_is_in_the_snapshot_can_be_compiled_when_it_is_called() {
+    let code = "const { locks } = require('worker_threads')\n\
+                exports.handler = () => locks.request('one', async (lock) => [lock.name, await locks.query()])";
+    let answer = Function::serve(code).get("/").json();
+    assert_eq!(answer[0], "one", "{answer}");
+    assert_eq!(answer[1]["held"][0]["name"], "one", "{answer}");
+}
