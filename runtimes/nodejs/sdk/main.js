@@ -3,6 +3,7 @@
 
 import { core } from "ext:core/mod.js";
 import { op_funchost_fail, op_funchost_hold, op_funchost_late, op_funchost_settle } from "ext:core/ops";
+import { startProcess } from "ext:funchost/node.js";
 import { adapt } from "ext:funchost/process.js";
 
 const { setAsyncContext } = core;
@@ -232,5 +233,7 @@ function choose(exports, name) {
   });
   return [...new Set(names)].join(", ");
 }
+// So that V8 compiles it for the snapshot, as in node.js.
+choose({}, "");
 
-globalThis.__funchost = { start, warm, require, choose, invoke, follow, complete, room, over, recover };
+globalThis.__funchost = { startProcess, start, warm, require, choose, invoke, follow, complete, room, over, recover };

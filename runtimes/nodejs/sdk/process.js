@@ -1,6 +1,7 @@
 // What is Node's own in a process of its own, and the host's here: its end, its output, its uncaught errors.
 
 import { core } from "ext:core/mod.js";
+import { startProcess } from "ext:funchost/node.js";
 import {
   op_funchost_exit,
   op_funchost_late,
@@ -14,7 +15,7 @@ const { getAsyncContext, setAsyncContext } = core;
 let process;
 
 export function adapt() {
-  process = core.createLazyLoader("node:process")().default;
+  process = startProcess();
 
   core.setUnhandledPromiseRejectionHandler((promise, reason) => {
     if (process.listenerCount("unhandledRejection") > 0) {
@@ -35,7 +36,6 @@ export function adapt() {
   replaceStream("stdout", 1);
   replaceStream("stderr", 2);
   replaceConsole();
-  guardTimers();
   searchToo(op_funchost_node_path());
 }
 
@@ -133,6 +133,9 @@ function guardTimers() {
     return ref.call(this);
   };
 }
+
+// Threads that user code starts have no calls, so it does nothing there.
+guardTimers();
 
 // Has `require` look for packages in these folders as well, after all others; Deno's does not know NODE_PATH.
 function searchToo(folders) {

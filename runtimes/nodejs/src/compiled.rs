@@ -4,11 +4,11 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use deno_core::{ModuleSpecifier, SourceCodeCacheInfo};
-use deno_runtime::code_cache::{CodeCache, CodeCacheType};
+use deno_core::{JsRuntime, ModuleSpecifier, SourceCodeCacheInfo};
+use deno_error::JsErrorBox;
 
 /// Compiled scripts by name.
 #[derive(Debug, Default)]
@@ -48,15 +48,15 @@ impl Compiled {
             new.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), data.to_vec());
         }
     }
-}
 
-/// For scripts that are evaluated by the SDK.
-impl CodeCache for Compiled {
-    fn get_sync(&self, name: &ModuleSpecifier, _: CodeCacheType, _: u64) -> Option<Vec<u8>> {
-        self.known.get(name.as_str()).map(|data| data.to_vec())
-    }
-
-    fn set_sync(&self, name: ModuleSpecifier, _: CodeCacheType, _: u64, data: &[u8]) {
-        self.add(name.as_str(), data);
+    /// Has the isolate use it for scripts that are evaluated by the SDK. The CommonJS files of functions come by here as
+    /// well; an error keeps Deno from having V8 serialise what it has compiled of them.
+    pub(crate) fn serve(self: &Arc<Self>, js: &JsRuntime) {
+        let (known, new) = (self.clone(), self.clone());
+        let get = move |name: &ModuleSpecifier, _: &[u16]| {
+            known.get(name.as_str()).ok_or_else(|| JsErrorBox::generic("nothing is kept of this script"))
+        };
+        let add = move |name: ModuleSpecifier, _: u64, data: &[u8]| new.add(name.as_str(), data);
+        js.set_eval_context_code_cache_cbs(Some((Box::new(get), Box::new(add))));
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
         fetch_dns_resolver: Default::default(),
         shared_array_buffer_store: Some(family.array_buffers.clone()),
         compiled_wasm_module_store: Some(family.modules.clone()),
-        v8_code_cache: Some(parts.compiled.clone()),
+        v8_code_cache: None,
         bundle_provider: None,
     };
     let options = WorkerOptions {
@@ -84,13 +84,17 @@ pub(crate) fn new(parts: &Parts, loader: &Rc<Loader>, buffers: Arc<Buffers>) -> 
         startup_snapshot: Some(parts.snapshot.heap),
         residual_lazy_js_sources: parts.snapshot.scripts,
         residual_lazy_esm_sources: parts.snapshot.modules,
+        // They are in the snapshot; those that V8 can call faster replace them when a script is loaded that may gain by it.
+        skip_op_registration: true,
         create_params: Some(limited(parts.memory, buffers)),
         create_web_worker_cb: threads(family),
         ..WorkerOptions::default()
     };
     let main = ModuleSpecifier::from_directory_path(&parts.root)
         .unwrap_or_else(|()| unreachable!("the folder is absolute"));
-    MainWorker::bootstrap_from_options(&main, services, options)
+    let worker = MainWorker::bootstrap_from_options(&main, services, options);
+    parts.compiled.serve(&worker.js_runtime);
+    worker
 }
 
 fn threads(family: Family) -> Arc<CreateWebWorkerCb> {
@@ -151,7 +155,9 @@ fn thread(family: &Family, args: CreateWebWorkerArgs) -> (WebWorker, SendableWeb
         wait_for_page_wait_for_debugger: false,
     };
     let (mut worker, handle) = WebWorker::bootstrap_from_options(services, options);
-    load::hide(&mut worker.js_runtime);
+    if let Err(error) = load::thread(&mut worker.js_runtime) {
+        tracing::warn!("Node's process is not set up in a thread: {error}");
+    }
     let isolate = worker.js_runtime.v8_isolate();
     isolate.set_slot(Rc::new(Printer::new(parts.output.clone())));
     let (full, stop) = (worker.oom_triggered.clone(), isolate.thread_safe_handle());

@@ -29,16 +29,34 @@ pub(crate) struct Sdk {
     recover: v8::Global<v8::Function>,
 }
 
-/// Takes the SDK out of the sight of user code that it is not for.
-pub(crate) fn hide(js: &mut JsRuntime) {
+type Value<'s> = v8::Local<'s, v8::Value>;
+
+/// Prepares an isolate that is no function's own: Node's `process` becomes that of this process. The rest of the SDK is
+/// out of the sight of user code, which it is not for.
+pub(crate) fn thread(js: &mut JsRuntime) -> Result<(), HandlerError> {
     deno_core::scope!(scope, js);
-    let global = scope.get_current_context().global(scope);
-    if let Some(entry) = v8::String::new(scope, ENTRY) {
-        global.delete(scope, entry.into());
-    }
+    let start = take(scope).and_then(|sdk| part(scope, sdk, "startProcess"));
+    start.map_or(Ok(()), |start| call(scope, &start, &[]).map(drop))
 }
 
-type Value<'s> = v8::Local<'s, v8::Value>;
+/// What the SDK has left in the global object, which has it no more.
+fn take<'s>(scope: &mut v8::PinScope<'s, '_>) -> Option<v8::Local<'s, v8::Object>> {
+    let global = scope.get_current_context().global(scope);
+    let entry = v8::String::new(scope, ENTRY)?;
+    let sdk = global.get(scope, entry.into())?.try_cast::<v8::Object>().ok()?;
+    global.delete(scope, entry.into());
+    Some(sdk)
+}
+
+fn part(
+    scope: &mut v8::PinScope<'_, '_>,
+    sdk: v8::Local<'_, v8::Object>,
+    name: &str,
+) -> Option<v8::Global<v8::Function>> {
+    let name = v8::String::new(scope, name)?;
+    let function = sdk.get(scope, name.into())?.try_cast::<v8::Function>().ok()?;
+    Some(v8::Global::new(scope, function))
+}
 
 impl Sdk {
     pub(crate) fn new(js: &mut MainWorker) -> Result<Self, LoadError> {
@@ -47,15 +65,8 @@ impl Sdk {
     }
 
     fn take(scope: &mut v8::PinScope<'_, '_>) -> Option<Self> {
-        let global = scope.get_current_context().global(scope);
-        let entry = v8::String::new(scope, ENTRY)?;
-        let sdk = global.get(scope, entry.into())?.try_cast::<v8::Object>().ok()?;
-        global.delete(scope, entry.into());
-        let function = |name: &str| {
-            let name = v8::String::new(scope, name)?;
-            let function = sdk.get(scope, name.into())?.try_cast::<v8::Function>().ok()?;
-            Some(v8::Global::new(scope, function))
-        };
+        let sdk = take(scope)?;
+        let mut function = |name| part(scope, sdk, name);
         Some(Self {
             start: function("start")?,
             warm: function("warm")?,

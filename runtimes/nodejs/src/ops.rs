@@ -33,7 +33,7 @@ deno_core::extension!(
         op_funchost_node_path,
     ],
     esm_entry_point = "ext:funchost/main.js",
-    esm = [dir "sdk", "main.js", "process.js"],
+    esm = [dir "sdk", "main.js", "process.js", "node.js", "arguments.js"],
     lazy_loaded_esm = [dir "sdk", "connection.js", "exchange.js"],
     middleware = replace,
 );

@@ -184,10 +184,13 @@ fn compile(snapshot: Snapshot) -> Result<BTreeMap<String, Vec<u8>>, HandlerError
         let loader = Rc::new(Loader::new(&parts.root, parts.compiled.clone()));
         let mut js = isolate::new(&parts, &loader, Buffers::new(parts.memory));
         let sdk = Sdk::new(&mut js).map_err(|error| HandlerError::Lost(error.to_string()))?;
-        deno_core::scope!(scope, &mut js.js_runtime);
-        sdk.start(scope, &context)?;
-        while sdk.warm(scope)? {}
-        Ok::<_, HandlerError>(())
+        {
+            deno_core::scope!(scope, &mut js.js_runtime);
+            sdk.start(scope, &context)?;
+            while sdk.warm(scope)? {}
+        }
+        // What V8 has made of ES modules is handed over by the event loop.
+        js.run_event_loop(false).await.map_err(|error| HandlerError::Lost(error.to_string()))
     })?;
     Ok(parts.compiled.collected())
 }

@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::json;
 use tempfile::TempDir;
 use testkit::{Launch, Mount};
 
-use crate::support::program;
+use crate::support::{Function, program};
 
 /// The program under another name, in a folder of its own, with nothing beside it.
 fn alone() -> (TempDir, PathBuf) {
@@ -76,4 +77,48 @@ fn where_it_cannot_be_written_is_said() {
     assert!(finished.stderr.contains("/nonexistent/folder/file"), "{finished:?}");
     let finished = program().arg("snapshot").arg("one").arg("two").run();
     assert_eq!(finished.code, Some(64), "{finished:?}");
+}
+
+/// What the process that makes the snapshot knows of itself is in none of those that start from it.
+#[test]
+fn each_start_has_chance_time_and_process_of_its_own() {
+    const FACTS: &str = "exports.facts = () => \
+        [process.pid, process.env.MARK, process.noDeprecation, process.throwDeprecation, process.title]";
+    const THREAD: &str = "import { facts } from './facts.js'; postMessage(facts())";
+    const FUNCTION: &str = "\
+        const { facts } = require('./facts.js')\n\
+        const chance = [Math.random(), crypto.randomUUID(), require('crypto').randomBytes(8).toString('hex')]\n\
+        const young = performance.now() < 60000 && Math.abs(performance.timeOrigin - Date.now()) < 60000\n\
+        exports.handler = async () => {\n\
+            const thread = new Worker(`file://${__dirname}/thread.mjs`, { type: 'module' })\n\
+            const told = await new Promise((resolve) => { thread.onmessage = (message) => resolve(message.data) })\n\
+            return { chance, young, main: facts(), thread: told }\n\
+        }\n";
+    let start = |mark| {
+        let mount = Mount::with("function.js", FUNCTION).file("facts.js", FACTS).file("thread.mjs", THREAD);
+        let options = "--no-deprecation --title=mine";
+        let variables = [("FUNC_ISOLATION", "thread"), ("MARK", mark), ("NODE_OPTIONS", options)];
+        let function = Function::serve_mount(mount, &variables);
+        let answer = function.get("/").json();
+        let facts = json!([function.host.pid(), mark, false, null, "mine"]);
+        assert_eq!(answer["main"], facts);
+        assert_eq!(answer["thread"], facts);
+        assert_eq!(answer["young"], true);
+        answer["chance"].clone()
+    };
+    let (first, second) = (start("first"), start("second"));
+    for which in 0..3 {
+        assert_ne!(first[which], second[which], "{first} {second}");
+    }
+}
+
+/// Deno forgets the text of a module that another one loads on demand while the snapshot is made; functions in it that
+/// have not run could not be compiled any more.
+#[test]
+fn what_is_in_the_snapshot_can_be_compiled_when_it_is_called() {
+    let code = "const { locks } = require('worker_threads')\n\
+                exports.handler = () => locks.request('one', async (lock) => [lock.name, await locks.query()])";
+    let answer = Function::serve(code).get("/").json();
+    assert_eq!(answer[0], "one", "{answer}");
+    assert_eq!(answer[1]["held"][0]["name"], "one", "{answer}");
 }
