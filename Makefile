@@ -93,7 +93,7 @@ deny: ## checks dependencies against .deny.toml (needs cargo-deny)
 audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
 	cargo deny --locked check advisories
 
-bench: setup-bench build ## measures hosts and other servers, half an hour, and puts the figures into the README
+bench: setup-bench build ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
 	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
 	$(MAKE) docs
 

@@ -160,7 +160,7 @@ pub struct Workload {
     #[serde(default)]
     pub latency_rounds: usize,
     /// How long a part takes.
-    #[serde(default = "half_a_second")]
+    #[serde(default = "turn")]
     pub seconds: f64,
     /// How long latencies are measured.
     #[serde(default = "second")]
@@ -185,8 +185,8 @@ fn one() -> usize {
     1
 }
 
-fn half_a_second() -> f64 {
-    0.5
+fn turn() -> f64 {
+    0.4
 }
 
 fn second() -> f64 {

@@ -84,6 +84,7 @@ impl Throughput {
 }
 
 /// As many requests as `load` allows.
+#[expect(clippy::disallowed_methods, reason = "nothing is waited for: the time is what is measured")]
 pub(super) fn throughput(target: &Target, load: Load, folder: &Path) -> Result<Throughput, String> {
     let script = written(folder, "wrk.lua", WRK_SCRIPT.as_bytes())?;
     let mut wrk = on_cpu(&[CLIENT_CPU], "wrk");
