@@ -75,7 +75,7 @@ impl<'c> Turn<'c> {
 
 fn load(contender: &Contender, workload: &Workload) -> Load {
     let connections = workload.connections.min(contender.connections.unwrap_or(usize::MAX));
-    Load { connections, time: Duration::from_secs_f64(workload.seconds) }
+    Load { connections, time: Duration::from_secs_f64(workload.seconds.max(contender.seconds)) }
 }
 
 fn throughput(

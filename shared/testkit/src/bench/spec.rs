@@ -62,6 +62,9 @@ pub struct Contender {
     pub work: String,
     /// The most connections that it can work on; more would only wait for it to accept them.
     pub connections: Option<usize>,
+    /// How long its turns are at least, for one that answers a few calls a second.
+    #[serde(default)]
+    pub seconds: f64,
     /// Run before its first start with a function.
     #[serde(default)]
     pub prepare: Vec<Step>,
