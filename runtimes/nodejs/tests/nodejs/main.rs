@@ -1,5 +1,6 @@
 //! The Node.js host as its users see it: the real binary, a mount, requests over HTTP.
 
+mod crypto;
 mod deadline;
 mod errors;
 mod event;

@@ -1,0 +1,2 @@
+export const ImageBitmapRenderingContext = undefined;
+export const OffscreenCanvas = undefined;

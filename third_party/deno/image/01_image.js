@@ -1,0 +1,2 @@
+export const ImageBitmap = undefined;
+export const createImageBitmap = undefined;
