@@ -17,6 +17,8 @@ export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/node/nodejs_
 # One profile for everything, and always the whole workspace: features are the same in every command, so no crate is
 # compiled twice.
 CARGO_FLAGS := --workspace --release $(if $(CI),--locked)
+# The only programs to build; all when there are none.
+PROGRAMS :=
 
 RUNTIME ?= python
 EXAMPLE ?= hello
@@ -50,7 +52,7 @@ setup: setup-build setup-run setup-test ## installs what is missing for build, r
 
 # V8's startup snapshot is made by the finished program, and beside it; one that fits is left as it is.
 build: setup-build ## builds every host
-	cargo build $(CARGO_FLAGS)
+	cargo build $(CARGO_FLAGS) $(addprefix --bin ,$(PROGRAMS))
 	@$(BIN)/funchost-nodejs snapshot >/dev/null
 
 run: setup-run build ## starts each host on its examples, calls them, shows requests, answers and metrics
@@ -93,9 +95,12 @@ deny: ## checks dependencies against .deny.toml (needs cargo-deny)
 audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
 	cargo deny --locked check advisories
 
+# The benchmark does without the conformance suite, which would take another minute of a first build.
+bench bench-quick $(BENCHES): PROGRAMS = bench docs fake-host bare-axum $(addprefix funchost-,$(RUNTIMES))
+
 bench: setup-bench build ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
 	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
-	$(MAKE) docs
+	$(MAKE) docs PROGRAMS=docs
 
 bench-quick: setup-bench build ## a short benchmark, five minutes, that only prints its figures
 	bench run $(BENCH_FOLDERS) --quick $(BENCH)
