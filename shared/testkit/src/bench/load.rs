@@ -16,6 +16,9 @@ use super::{
 /// How many times fewer answers than the rate asks for mean that a server did not keep up with it.
 const KEEPS_UP: f64 = 0.95;
 
+/// How long a server is under load before it is measured.
+const WARM_UP: Duration = Duration::from_millis(400);
+
 /// Measures all of them; a contender that fails has an error instead of samples.
 pub(super) fn measure<'c>(
     starter: &mut Starter<'_>,
@@ -57,7 +60,7 @@ impl<'c> Turn<'c> {
         let state = starter.start(contender, workload, true).and_then(|mut server| {
             server.until_answering(runtime)?;
             // What a server does only once is not what is measured.
-            tools::throughput(&server.target, load, starter.folder())?;
+            tools::throughput(&server.target, Load { time: WARM_UP, ..load }, starter.folder())?;
             server.verify(runtime)?;
             Ok((server, Samples::default()))
         });
