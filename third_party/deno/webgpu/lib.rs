@@ -1,4 +1,4 @@
-//! In place of Deno's WebGPU: `GPU` and what goes with it read as undefined, as they do in Node.js.
+//! In place of Deno's WebGPU: `GPU` and what goes with it read as undefined.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! oha, as its library has it.
+//! oha, as its library has it; it completes no command lines.
 
 use clap::Parser as _;
 
