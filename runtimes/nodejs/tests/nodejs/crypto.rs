@@ -1,5 +1,5 @@
-//! Cryptography that comes from AWS-LC by its C names, against vectors from the standards and a key from OpenSSL: `third_party/deno/aws-lc-sys` decides which
-//! version of it that is.
+//! Cryptography that comes from AWS-LC by its C names, against vectors from the standards and a key from OpenSSL:
+//! `third_party/deno/aws-lc-sys` decides which version of it that is.
 
 use crate::support::Function;
 
