@@ -1,5 +1,7 @@
 //! Whether the server is alive, and whether it can take calls.
 
+use std::time::Duration;
+
 use super::tools::{begin, unique};
 use crate::check::{Check, must, should};
 use crate::http::{Connection, Request};
@@ -72,12 +74,13 @@ pub(super) const CHECKS: &[Check] = &[
                 let status = Connection::open(instance.address())
                     .and_then(|mut connection| connection.exchange(&Request::get("/readyz")))
                     .map_or(0, |exchange| exchange.reply.status);
-                let is_loaded = instance.output().all().contains("loading is over");
-                match (status, is_loaded) {
-                    (_, true) => Some(None),
-                    (200, false) => Some(Some(status)),
-                    _ => None,
+                let is_loaded = || instance.output().all().contains("loading is over").then_some(());
+                if status == 200 {
+                    // What it has said may come a moment later; loading takes four seconds.
+                    let said = wait(Duration::from_secs(1), is_loaded);
+                    return Some(said.is_none().then_some(status));
                 }
+                is_loaded().map(|()| None)
             });
             match early {
                 Some(None) => Ok(()),

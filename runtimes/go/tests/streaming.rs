@@ -180,11 +180,11 @@ fn large_replies_come_whole() {
 
 #[test]
 fn the_context_ends_at_the_deadline() {
-    let host = launch().env("FUNC_TIMEOUT", "0.3").start();
+    let host = launch().env("FUNC_TIMEOUT", "2").start();
     let client = host.client();
     let answer = client.get("/wait?name=a");
     assert_eq!(answer.status, 408);
-    assert!(answer.took.as_secs_f64() >= 0.3, "{:?}", answer.took);
+    assert!(answer.took.as_secs_f64() >= 2.0, "{:?}", answer.took);
     assert_eq!(receive(&client, "a"), "context deadline exceeded, context deadline exceeded");
     support::metric(&client, "funchost_calls_in_flight 0");
     support::metric(&client, "funchost_cancelled_total{reason=\"deadline\"} 1");
@@ -210,7 +210,7 @@ fn the_context_ends_when_the_client_leaves() {
 
 #[test]
 fn a_deadline_in_the_middle_of_a_stream_cuts_it_off() {
-    let host = launch().env("FUNC_TIMEOUT", "0.5").start();
+    let host = launch().env("FUNC_TIMEOUT", "2").start();
     let client = host.client();
     let mut stream = client.request(Method::GET, "/endless?name=a").open();
     let error = loop {
@@ -226,7 +226,7 @@ fn a_deadline_in_the_middle_of_a_stream_cuts_it_off() {
 
 #[test]
 fn a_handler_that_ignores_its_deadline_keeps_its_place_and_is_counted_until_it_returns() {
-    let host = launch().env("FUNC_TIMEOUT", "0.2").env("FUNC_CONCURRENCY", "2").start();
+    let host = launch().env("FUNC_TIMEOUT", "2").env("FUNC_CONCURRENCY", "2").start();
     let client = host.client();
     assert_eq!(client.get("/ignore?name=a").status, 408);
     support::metric(&client, "funchost_calls_stuck 1");

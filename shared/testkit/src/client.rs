@@ -51,6 +51,20 @@ impl Client {
         self.request(Method::GET, path).try_send()
     }
 
+    /// Sends a GET, again if the answer took longer than `limit`: on a machine that is busy with other things not every try
+    /// says what the host can do. Panics when no try was fast enough.
+    pub fn get_within(&self, limit: Duration, path: &str) -> Answer {
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            let answer = self.get(path);
+            if answer.took < limit {
+                return answer;
+            }
+            took.push(answer.took);
+        }
+        panic!("{path} never took less than {limit:?}: {took:?}");
+    }
+
     /// Sends a POST with this media type and reads the whole answer.
     pub fn post(&self, path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.request(Method::POST, path).header("content-type", media_type).body(body).send()

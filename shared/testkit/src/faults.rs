@@ -116,7 +116,7 @@ impl Healthy {
     }
 
     /// None hung, none was cut off; and they failed only where they shared a worker that died.
-    fn check(self, fault: &str) {
+    fn check(self, fault: &str, deaths: usize) {
         let _before: Vec<()> = self.served.try_iter().collect();
         assert!(self.served.recv_timeout(HANGS).is_ok(), "{fault}: no healthy call is answered afterwards");
         self.stop.store(true, Ordering::Relaxed);
@@ -126,8 +126,13 @@ impl Healthy {
         let failed: Vec<u16> =
             calls.iter().map(|(status, _)| *status).filter(|status| *status != 200).collect();
         assert!(failed.iter().all(|status| *status == 500), "{fault}: {failed:?}");
-        // One at a time, so each death can cost one.
-        assert!(failed.len() <= 2, "{fault}: {} of {} healthy calls failed", failed.len(), calls.len());
+        // One at a time, so each death can cost one, and one that had begun before.
+        assert!(
+            failed.len() <= deaths + 1,
+            "{fault}: {} of {} healthy calls failed",
+            failed.len(),
+            calls.len()
+        );
     }
 }
 
@@ -145,10 +150,10 @@ fn start(launch: &Launch) -> (HostProcess, Client) {
     (host, client)
 }
 
-/// All workers are there, and no call runs but a healthy one.
+/// All workers are there, and no call runs, not even for a moment a healthy one: beside it one could run that has not stopped.
 fn is_complete(client: &Client) -> bool {
     let workers: f64 = WORKERS.parse().unwrap_or_default();
-    client.metric("funchost_workers") == workers && client.metric("funchost_calls_in_flight") <= 1.0
+    client.metric("funchost_workers") == workers && client.metric("funchost_calls_in_flight") == 0.0
 }
 
 #[expect(clippy::print_stdout, reason = "tests show how long it took: cargo test -- --nocapture")]
@@ -165,16 +170,25 @@ fn recover(host: &HostProcess, client: &Client, fault: &str) {
 pub fn inject(launch: &Launch, fault: &str) {
     let (mut host, client) = start(launch);
     let healthy = Healthy::start(client.clone());
-    let answer = client.get(&format!("/{fault}"));
-    assert!(answers(fault).contains(&answer.status), "{fault}: {} {}", answer.status, answer.text());
-    assert!(answer.took < HANGS, "{fault}: {:?}", answer.took);
-    if matches!(fault, "spin" | "block" | "swallow") {
-        // Its author learns where it was: a frame of the function's file below the line that says so.
-        host.wait_for_line(&format!("the function did not finish within {TIMEOUT} s"));
-        host.wait_for_line("/function.");
+    let mut deaths = 0;
+    loop {
+        let answer = client.get(&format!("/{fault}"));
+        assert!(answers(fault).contains(&answer.status), "{fault}: {} {}", answer.status, answer.text());
+        assert!(answer.took < HANGS, "{fault}: {:?}", answer.took);
+        let overdue = matches!(fault, "spin" | "block" | "swallow");
+        if overdue {
+            host.wait_for_line(&format!("the function did not finish within {TIMEOUT} s"));
+        }
+        recover(&host, &client, fault);
+        deaths += 1;
+        // Its author learns where it was: a frame of the function's file below the line that says so. The worker is asked for
+        // half a second, which it may miss where a machine is busy.
+        if !overdue || host.stderr().contains("/function.") {
+            break;
+        }
+        assert!(deaths < 3, "{fault}: the log does not say where the function was\n{host:?}");
     }
-    recover(&host, &client, fault);
-    healthy.check(fault);
+    healthy.check(fault, deaths);
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{fault}: {ended:?}");
 }
@@ -188,7 +202,7 @@ pub fn kill_a_worker(launch: &Launch) {
         host.until("gone", || is_gone(worker));
         recover(&host, &client, "kill -9 of a worker");
     }
-    healthy.check("kill -9 of a worker");
+    healthy.check("kill -9 of a worker", 2);
     assert_eq!(host.stop().code, Some(0));
 }
 
@@ -223,6 +237,6 @@ pub fn stall(launch: &Launch) {
     host.until("cut off", || is_complete(&client));
     drop(reader);
     recover(&host, &client, "bodies that stall");
-    healthy.check("bodies that stall");
+    healthy.check("bodies that stall", 0);
     assert_eq!(host.stop().code, Some(0));
 }

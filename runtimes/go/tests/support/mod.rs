@@ -48,6 +48,21 @@ pub(crate) fn resident(pid: u32) -> u64 {
     kilobytes * 1024
 }
 
+/// Runs something, up to three times, until the process has grown by less than `limit` bytes meanwhile: a heap breathes, but
+/// what leaks makes it grow each time. How often it was run.
+pub(crate) fn grows_less_than(limit: u64, pid: u32, run: impl Fn()) -> usize {
+    let mut grown = Vec::new();
+    while grown.len() < 3 {
+        let before = resident(pid);
+        run();
+        grown.push(resident(pid).saturating_sub(before));
+        if grown.last().is_some_and(|grown| *grown < limit) {
+            return grown.len();
+        }
+    }
+    panic!("it has grown by {grown:?} bytes, each time more than {limit}");
+}
+
 /// Waits until a metric has a value; every look is a request, so nothing spins.
 pub(crate) fn metric(client: &Client, line: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;

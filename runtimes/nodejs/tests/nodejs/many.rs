@@ -69,7 +69,8 @@ fn answers_find_their_calls_under_load() {
 #[test]
 fn every_isolate_has_a_thread_of_its_own() {
     let function = Function::serve_with(
-        "const cells = new Int32Array(new SharedArrayBuffer(4))\n\
+        "console.log('loaded')\n\
+         const cells = new Int32Array(new SharedArrayBuffer(4))\n\
          exports.handler = () => {\n\
          \x20 // Blocks its thread, as a long computation would.\n\
          \x20 Atomics.wait(cells, 0, 0, 400)\n\
@@ -77,6 +78,8 @@ fn every_isolate_has_a_thread_of_its_own() {
          }",
         &[("FUNC_WORKERS", "4")],
     );
+    // The first one is enough to be ready; the others follow.
+    function.host.until("loaded four times", || function.host.stdout().matches("loaded\n").count() == 4);
     let since = Instant::now();
     let answers = at_once(4, |_| function.get("/").text());
     assert!(answers.iter().all(|text| text == "done"), "{answers:?}");

@@ -1,6 +1,6 @@
 //! Starting functions.
 
-use std::{ops::Deref, time::Duration};
+use std::ops::Deref;
 
 use testkit::{Answer, Client, HostProcess, Launch, Mount};
 
@@ -45,20 +45,6 @@ impl Function {
              \x20 return eval(String(event.data))\n\
              }}\n"
         ))
-    }
-
-    /// GETs `path`, again if the answer took longer than `limit`: on a machine that is busy with other things not every
-    /// try says what the host can do.
-    pub(crate) fn get_within(&self, limit: Duration, path: &str) -> Answer {
-        let mut took = Vec::new();
-        for _ in 0..5 {
-            let answer = self.client.get(path);
-            if answer.took < limit {
-                return answer;
-            }
-            took.push(answer.took);
-        }
-        panic!("{path} never took less than {limit:?}: {took:?}");
     }
 
     /// What a function that evaluates makes of `expression`.

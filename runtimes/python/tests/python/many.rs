@@ -30,7 +30,8 @@ fn a_hundred_async_calls_wait_together() {
     });
     let slowest = answers.iter().map(|answer| answer.1).max().unwrap_or_default();
     assert!(answers.iter().all(|answer| answer.0 == "slept"));
-    assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+    // One after the other they would take ten seconds.
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }
 
 #[test]

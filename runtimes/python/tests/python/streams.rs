@@ -143,7 +143,7 @@ fn a_stream_ends_at_the_deadline() {
         );
         let mut answer = function.request(http::Method::GET, "/").open();
         assert!(answer.rest().is_err(), "{kind}: a cut stream must not look complete");
-        assert!(answer.took() < Duration::from_millis(1200), "{kind}: {:?}", answer.took());
+        assert!(answer.took() < Duration::from_secs(2), "{kind}: {:?}", answer.took());
         function.host.wait_for_line("closed");
     }
 }
