@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 ///
 /// | path | behaviour |
 /// |---|---|
-/// | `/worst/pid` | answers the number of the process |
+/// | `/worst/pid/<ms>` | answers the number of the process, after so long |
 /// | `/worst/files` | answers how many files it may open, and how many it may make that |
 /// | `/worst/exit/<n>` | ends the process with this status |
 /// | `/worst/abort` | says so on standard error, and aborts |
@@ -33,7 +33,10 @@ pub(crate) async fn behave(call: Invocation, what: &str) -> Result<String, Handl
     let (what, argument) = what.split_once('/').unwrap_or((what, ""));
     let number = argument.parse::<u64>().unwrap_or(0);
     match what {
-        "pid" => return Ok(std::process::id().to_string()),
+        "pid" => {
+            tokio::time::sleep(Duration::from_millis(number)).await;
+            return Ok(std::process::id().to_string());
+        }
         "files" => {
             let limits = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| format!("{soft} {hard}"));
             return Ok(limits.unwrap_or_default());

@@ -38,6 +38,8 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) deadline: Instant,
+    /// The worker was told to stop it.
+    pub(super) told: bool,
     /// How the server learns where the call was when its time was over.
     pub(super) witness: Witness,
     /// The processor time that it has been charged so far.

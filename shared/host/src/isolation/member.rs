@@ -37,6 +37,8 @@ pub(super) struct Member {
     calls: Mutex<Calls>,
     /// How many calls it has, those that are about to be handed over included.
     running: AtomicUsize,
+    /// How many of them it was told to stop.
+    told: AtomicUsize,
     /// How many it has been given.
     served: AtomicU64,
     /// A call has ended.
@@ -62,6 +64,7 @@ impl Member {
             link,
             calls: Mutex::default(),
             running: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
             served: AtomicU64::new(0),
             ended: Notify::new(),
             room,
@@ -80,6 +83,11 @@ impl Member {
     /// How many calls it has.
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has calls that it was told to stop, and that have not: they may keep all others from being answered.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.told.load(Ordering::Relaxed) > 0
     }
 
     /// How many calls it has been given.
@@ -120,6 +128,7 @@ impl Member {
         self.link.send_with(Kind::Call, number, |buffer| CallHead::put(&call, placed, buffer), inline);
         let entry = Entry {
             deadline: call.deadline,
+            told: false,
             witness: call.cancel.witness(),
             cpu: Duration::ZERO,
             place: Some(call.place),
@@ -138,7 +147,12 @@ impl Member {
         Ok(Handed { member: self.clone(), call: number, answered, cancel: call.cancel })
     }
 
-    fn cancel(&self, call: u32, reason: CancelReason) {
+    fn cancel(&self, calls: &mut Calls, call: u32, reason: CancelReason) {
+        if let Some(entry) = calls.known.get_mut(&call)
+            && !std::mem::replace(&mut entry.told, true)
+        {
+            self.told.fetch_add(1, Ordering::Relaxed);
+        }
         self.link.send(Kind::Cancel, call, |buffer| buffer.put_u8(reason.index() as u8));
     }
 
@@ -152,6 +166,9 @@ impl Member {
 
     fn forget(&self, over: Option<Entry>) {
         if let Some(entry) = over {
+            if entry.told {
+                self.told.fetch_sub(1, Ordering::Relaxed);
+            }
             entry.fail(|| HandlerError::Stopped);
             self.running.fetch_sub(1, Ordering::SeqCst);
             self.ended.notify_one();
@@ -222,9 +239,11 @@ impl Member {
                 over.push((*call, std::mem::replace(&mut entry.replying, Replying::Over)));
             }
         }
+        for (call, _) in &over {
+            self.cancel(&mut calls, *call, CancelReason::Deadline);
+        }
         drop(calls);
-        for (call, replying) in over {
-            self.cancel(call, CancelReason::Deadline);
+        for (_, replying) in over {
             replying.fail(|| HandlerError::OutOfCpu(limit));
         }
     }
@@ -289,7 +308,7 @@ impl Handed {
             }
             if !told && let Poll::Ready(reason) = self.cancel.poll_cancelled(cx) {
                 told = true;
-                self.member.cancel(self.call, reason);
+                self.member.cancel(&mut self.member.calls(), self.call, reason);
             }
             Poll::Pending
         });
@@ -322,10 +341,11 @@ impl Stream for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut calls = self.member.calls();
-        let Some(entry) = calls.known.get_mut(&self.call) else { return };
-        if let Some(reason) = self.cancel.reason() {
-            self.member.cancel(self.call, reason);
+        let reason = self.cancel.reason().filter(|_| calls.known.contains_key(&self.call));
+        if let Some(reason) = reason {
+            self.member.cancel(&mut calls, self.call, reason);
         }
+        let Some(entry) = calls.known.get_mut(&self.call) else { return };
         entry.replying = Replying::Over;
         let over = if entry.is_over() { calls.known.remove(&self.call) } else { None };
         drop(calls);

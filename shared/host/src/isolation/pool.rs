@@ -166,7 +166,7 @@ impl Pool {
         !lock(&self.serving).is_empty()
     }
 
-    /// Runs a call on the worker that has the fewest. It is handed over at once if there is one.
+    /// Runs a call on the worker that has the fewest, if possible one that has stopped whatever it was told to. It is handed over at once if there is one.
     pub(crate) fn invoke(
         &self,
         call: Invocation,
@@ -202,7 +202,7 @@ impl Pool {
         let serving = lock(&self.serving);
         let most = self.about.get().map(|about| about.capacity).filter(|one| *one != 0).unwrap_or(usize::MAX);
         let free = serving.iter().filter(|member| member.running() < most);
-        let chosen = free.min_by_key(|member| (member.running(), member.served()))?;
+        let chosen = free.min_by_key(|member| (member.is_doubtful(), member.running(), member.served()))?;
         chosen.reserve();
         Some(chosen.clone())
     }
