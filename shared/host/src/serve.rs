@@ -182,7 +182,7 @@ async fn drain<E: Engine>(
         limits.timeout.as_secs_f64()
     );
     let _ = tokio::time::timeout(delay, listener.accept(connections)).await;
-    listener.close(connections);
+    listener.close(connections).await;
     app.lifecycle.advance(Phase::Closing);
     let closed = tokio::time::timeout(limits.timeout, connections.closed()).await.is_ok();
     let running = app.metrics.in_flight.get();

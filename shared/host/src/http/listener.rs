@@ -16,9 +16,20 @@ const BACKLOG: u32 = 4096;
 /// How long to wait when the process is out of file descriptors: others close theirs meanwhile.
 const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
 
-/// Has the kernel drop every segment that comes to a listening socket, those of handshakes among them: one instruction of
-/// classic BPF, `BPF_RET | BPF_K` with 0, which keeps nothing of the segment.
-const SHUT: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+/// Has the kernel drop segments with SYN, so that no handshake begins any more. The last segment of one that has begun gets
+/// through: its client would otherwise take the connection for open, and find it reset. In classic BPF:
+const NO_MORE: [SockFilter; 4] = [
+    // The byte with the flags: BPF_LD | BPF_B | BPF_ABS, from the start of the TCP header.
+    SockFilter::new(0x30, 0, 0, 13),
+    // SYN goes to the next line, all else past it: BPF_JMP | BPF_JSET | BPF_K.
+    SockFilter::new(0x45, 0, 1, 0x02),
+    // Nothing is kept of the segment, or all of it: BPF_RET | BPF_K.
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
+/// How long the handshakes that have begun may take: many times a round trip within a cluster.
+const HANDSHAKES: Duration = Duration::from_millis(50);
 
 /// A bound address that connections may already come to.
 pub(crate) struct Listener {
@@ -67,11 +78,12 @@ impl Listener {
 
     /// Accepts what the kernel has already promised to clients, then stops listening. It must promise nothing more
     /// meanwhile: a connection that it completes after our last look would be reset.
-    pub(crate) fn close<E: Engine>(self, connections: &Connections<E>) {
+    pub(crate) async fn close<E: Engine>(self, connections: &Connections<E>) {
+        // Where the system has no such filter, what is left is a moment in which a connection could come.
+        let _ = SockRef::from(&self.listener).attach_filter(&NO_MORE);
+        let _ = tokio::time::timeout(HANDSHAKES, self.accept(connections)).await;
         // Asked directly: the runtime's view of the socket may lag behind.
         let Ok(listener) = self.listener.into_std() else { return };
-        // Where the system has no such filter, what is left is a moment in which a connection could come.
-        let _ = SockRef::from(&listener).attach_filter(&[SHUT]);
         while let Ok((stream, remote)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             stream.into_iter().for_each(|stream| connections.serve(stream, remote));
