@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod connection;
 mod cors;
+mod fields;
 mod function;
 mod inflate;
 mod inlet;

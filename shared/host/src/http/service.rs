@@ -5,23 +5,20 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use contract::{CallIds, Engine, RequestId, TraceContext};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
     body::{Outgoing, Tracked},
+    fields::{Fields, REQUEST_ID, TRACEPARENT, TRACESTATE},
     function::{self, Arrival},
     router::{App, is_host_path, routes},
     strict,
     wire::{Busy, Wire},
 };
 use crate::{call::Record, lifecycle::Phase, log::AccessLine};
-
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Answers the requests of all connections.
 pub(super) struct Front<E> {
@@ -47,12 +44,18 @@ impl<E: Engine> Front<E> {
     ) -> impl Future<Output = Result<Response<Tracked>, Infallible>> + Send {
         let app = &self.app;
         let arrived = Instant::now();
-        let checked = strict::check(&request, app.config.wire.head, &wire.head());
+        let fields = Fields::of(request.headers());
+        let checked = strict::check(&request, &fields, app.config.wire.head, &wire.head());
+        let Names { ids, traceparent, stateless } = Names::of(&fields);
         wire.forget_head();
         if request.version() >= Version::HTTP_2 {
             translate_from_http2(&mut request);
         }
-        let ids = identify(request.headers_mut());
+        let headers = request.headers_mut();
+        if stateless {
+            headers.remove(&TRACESTATE);
+        }
+        headers.insert(&TRACEPARENT, traceparent);
         let line = app.config.log.access.then(|| {
             let head = (request.method(), request.uri(), request.version());
             Box::new(AccessLine::new(remote, head, request.headers()))
@@ -120,29 +123,29 @@ struct Asked {
     head: bool,
 }
 
-/// Finds or makes the names of a request, and hands on our own span as the function's parent.
-fn identify(headers: &mut HeaderMap) -> CallIds {
-    let given = only(headers, &TRACEPARENT).and_then(TraceContext::parse);
-    let span_id = fastrand::u64(1..);
-    let trace = match given {
-        // Of the flags, this version of the header defines only the first.
-        Some(given) => TraceContext { span_id, flags: given.flags & 1, ..given },
-        None => TraceContext { trace_id: fastrand::u128(1..), span_id, flags: 0 },
-    };
-    if given.is_none() {
-        // State belongs to the trace it came with.
-        headers.remove(&TRACESTATE);
-    }
-    let (ids, traceparent) = CallIds::new(trace, headers.get(&REQUEST_ID).and_then(RequestId::from_header));
-    headers.insert(&TRACEPARENT, traceparent);
-    ids
+/// What a request is called, by its client or by us.
+struct Names {
+    ids: CallIds,
+    /// For the function: our own span is its parent.
+    traceparent: HeaderValue,
+    /// There is a `tracestate` without the trace that it came with.
+    stateless: bool,
 }
 
-/// The value of a header that stands there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
+impl Names {
+    fn of(fields: &Fields<'_>) -> Self {
+        let given = fields.traceparent.only().and_then(|value| TraceContext::parse(value.to_str().ok()?));
+        let span_id = fastrand::u64(1..);
+        let trace = match given {
+            // Of the flags, this version of the header defines only the first.
+            Some(given) => TraceContext { span_id, flags: given.flags & 1, ..given },
+            None => TraceContext { trace_id: fastrand::u128(1..), span_id, flags: 0 },
+        };
+        let request_id = fields.request_id.first().and_then(RequestId::from_header);
+        let (ids, traceparent) = CallIds::new(trace, request_id);
+        let stateless = given.is_none() && fields.tracestate.first().is_some();
+        Self { ids, traceparent, stateless }
+    }
 }
 
 /// Functions know requests as HTTP/1.1 has them: with a Host (RFC 9113 section 8.3.1), and with cookies in one piece

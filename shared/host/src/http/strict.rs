@@ -1,28 +1,37 @@
 //! Rules for request heads beyond what the parser checks: whatever two readers could understand differently is
 //! refused. The parser itself refuses control characters, bad names, bad versions and bad lengths with 400.
 
-use http::{HeaderMap, Method, Request, Version, header};
+use http::{Method, Request, Version};
 
-use super::problem::Problem;
+use super::{
+    fields::{Field, Fields},
+    problem::Problem,
+};
 
 /// The share of the head that the request target may take.
 const TARGET_SHARE: usize = 4;
 
-/// Checks a head that the parser let through; `limit` is the largest head in bytes, `raw` what came on the wire.
-pub(super) fn check<B>(request: &Request<B>, limit: usize, raw: &[u8]) -> Result<(), Problem> {
+/// Checks a head that the parser let through; `fields` are its headers, `limit` is the largest head in bytes, `raw` what came
+/// on the wire.
+pub(super) fn check<B>(
+    request: &Request<B>,
+    fields: &Fields<'_>,
+    limit: usize,
+    raw: &[u8],
+) -> Result<(), Problem> {
     check_target(request)?;
     let target = target_size(request);
     if target > limit / TARGET_SHARE {
         return Err(Problem::UriTooLong(target, limit / TARGET_SHARE));
     }
-    let size = target + head_size(request.headers());
+    let size = target + fields.size;
     if size > limit {
         return Err(Problem::HeadTooLarge(size, limit));
     }
     if request.version() < Version::HTTP_2 {
-        check_coding(request, raw)?;
+        check_coding(request.method(), fields.transfer_encoding, raw)?;
     }
-    check_host(request)
+    check_host(request, fields.host)
 }
 
 /// A path, or `*` for OPTIONS (RFC 9112 section 3.2); a tunnel is not to be had.
@@ -41,14 +50,13 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Problem> {
 /// The parser asks only that `chunked` comes last; what lies below it would reach the function undecoded. And it
 /// resolves a Content-Length beside it in favour of the chunks and hides the length (RFC 9112 section 6.1), so that
 /// has to be looked for in the bytes.
-fn check_coding<B>(request: &Request<B>, raw: &[u8]) -> Result<(), Problem> {
-    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+fn check_coding(method: &Method, codings: Field<'_>, raw: &[u8]) -> Result<(), Problem> {
+    let Some(coding) = codings.first() else { return Ok(()) };
+    if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.only().is_none() {
         let shown = String::from_utf8_lossy(coding.as_bytes()).escape_debug().to_string();
         return Err(malformed(&format!("transfer coding \"{shown}\" is not known; allowed: chunked, once")));
     }
-    match head_lines(request.method(), raw) {
+    match head_lines(method, raw) {
         None => Err(malformed("a chunked request must not be pipelined behind another")),
         Some(mut lines) => match lines.any(is_content_length) {
             true => Err(malformed("the request has both Content-Length and Transfer-Encoding")),
@@ -78,18 +86,17 @@ fn malformed(problem: &str) -> Problem {
 
 /// RFC 9112 section 3.2: exactly one Host in HTTP/1.1. With HTTP/2 the authority stands for it, and a Host beside it
 /// must be the same (RFC 9113 section 8.3.1).
-fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
+fn check_host<B>(request: &Request<B>, host: Field<'_>) -> Result<(), Problem> {
     let http1 = request.version() < Version::HTTP_2;
-    match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => Err(malformed("the request has more than one Host header")),
-        (None, _) if request.version() == Version::HTTP_11 => {
+    match host {
+        Field::Repeated(_) => Err(malformed("the request has more than one Host header")),
+        Field::Absent if request.version() == Version::HTTP_11 => {
             Err(malformed("the request has no Host header"))
         }
-        (Some(host), None) if !is_host(host.as_bytes()) => {
+        Field::Once(host) if !is_host(host.as_bytes()) => {
             Err(malformed("the Host header is not a host and a port"))
         }
-        (Some(host), None) if !http1 && request.uri().authority().is_some_and(|a| a.as_str() != host) => {
+        Field::Once(host) if !http1 && request.uri().authority().is_some_and(|a| a.as_str() != host) => {
             Err(malformed("the Host header and the authority differ"))
         }
         _ => Ok(()),
@@ -135,17 +142,13 @@ fn target_size<B>(request: &Request<B>) -> usize {
     uri.path().len() + uri.query().map_or(0, |query| query.len() + 1)
 }
 
-/// As the client sent it: each field with its colon, its space and its line end.
-fn head_size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check_status(request: http::request::Builder) -> u16 {
-        check(&request.body(()).unwrap(), 4096, b"")
+        let request = request.body(()).unwrap();
+        check(&request, &Fields::of(request.headers()), 4096, b"")
             .map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
