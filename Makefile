@@ -55,9 +55,12 @@ build: setup-build ## builds every host
 	cargo build $(CARGO_FLAGS)
 	@$(SNAPSHOT)
 
-# All but the conformance suite, which would take another minute of a first build.
+# All but the conformance suite, which would take another minute of a first build. What the hosts are measured with and
+# beside is built and installed meanwhile: neither keeps two processors busy all the time.
 build-bench: setup-build
-	cargo build $(CARGO_FLAGS) $(addprefix --bin ,bench fake-host bare-axum $(addprefix funchost-,$(RUNTIMES)))
+	@.ci/setup bench & others=$$!; \
+		cargo build $(CARGO_FLAGS) $(addprefix --bin ,bench fake-host bare-axum $(addprefix funchost-,$(RUNTIMES))); built=$$?; \
+		wait $$others && exit $$built
 	@$(SNAPSHOT)
 
 run: setup-run build ## starts each host on its examples, calls them, shows requests, answers and metrics
@@ -101,15 +104,15 @@ audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and th
 	cargo deny --locked check advisories
 
 # The program that writes the tables has the results inside, so it is built when they are there.
-bench: setup-bench build-bench ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
+bench: build-bench ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
 	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
 	cargo build $(CARGO_FLAGS) --bin docs
 	docs README.md
 
-bench-quick: setup-bench build-bench ## a short benchmark, five minutes, that only prints its figures
+bench-quick: build-bench ## a short benchmark, five minutes, that only prints its figures
 	bench run $(BENCH_FOLDERS) --quick $(BENCH)
 
-$(BENCHES): bench-%: setup-bench build-bench
+$(BENCHES): bench-%: build-bench
 	bench run $(BENCH_FOLDERS) --contender $* $(BENCH)
 
 # Built and tested with a Python environment of their own. CA_BUNDLE: authorities that downloads in a build trust, where a

@@ -191,7 +191,9 @@ impl<'a> Starter<'a> {
             return Ok(());
         }
         let (program, arguments) = step.0.split_first().ok_or("an empty command")?;
-        let output = Command::new(program).args(arguments).envs(&step.1).current_dir(folder).output();
+        // Nothing is being measured: compilers may have both processors.
+        let mut command = on_cpu(&[SERVER_CPU, CLIENT_CPU], program);
+        let output = command.args(arguments).envs(&step.1).current_dir(folder).output();
         let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
         if !output.status.success() {
             return Err(format!("{}: {}", step.0.join(" "), String::from_utf8_lossy(&output.stderr).trim()));
