@@ -251,19 +251,38 @@ fn a_call_that_does_not_stop_costs_its_worker_and_no_other_call() {
     assert_eq!(host.stop().code, Some(0));
 }
 
-/// Until it has to go, a worker may still be able to stop what runs too long; but it may as well keep whatever comes to it.
+/// Until it has to go, a worker may still be able to stop what runs too long; but it may as well hold up whatever else is sent to
+/// it.
 #[test]
 fn calls_go_to_workers_that_stop_what_they_are_told_to() {
     let (mut host, client) = start(&host().env("FUNC_TIMEOUT", "1"));
     assert_eq!(client.get("/worst/block/60000").status, 408);
     host.wait_for_line("  in the fake's block");
     // It has one call, the other worker soon has more.
-    let pids = at_once(6, |_| client.get("/worst/pid/100").text());
+    let answers = at_once(6, |_| client.get("/worst/pid/100"));
     let line = host.wait_for_line("was killed with");
-    assert!(
-        pids.iter().all(|pid| !pid.is_empty() && !line.contains(&format!("(process {pid})"))),
-        "{pids:?}: {line}"
+    for answer in answers {
+        assert_eq!(answer.status, 200);
+        assert!(!line.contains(&format!("(process {})", answer.text())), "{}: {line}", answer.text());
+    }
+    assert_eq!(host.stop().code, Some(0));
+}
+
+/// The place of a call that is given up goes to the next one, and that must not come to the same worker.
+#[test]
+fn a_call_that_waits_for_the_place_of_one_that_does_not_stop_gets_another_worker() {
+    let (host, client) = start(
+        &host()
+            .env("FUNC_WORKERS", "1")
+            .env("FUNC_CONCURRENCY", "1")
+            .env("FUNC_QUEUE", "8")
+            .env("FUNC_TIMEOUT", "3"),
     );
+    for _ in 0..2 {
+        let old = pid(&client);
+        assert_eq!(client.get("/worst/block/60000").status, 408);
+        assert!(at_once(4, |_| pid(&client)).iter().all(|pid| *pid != old));
+    }
     assert_eq!(host.stop().code, Some(0));
 }
 

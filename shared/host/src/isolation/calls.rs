@@ -38,8 +38,8 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) deadline: Instant,
-    /// The worker was told to stop it.
-    pub(super) told: bool,
+    /// The worker was told to stop it, because its time is over.
+    pub(super) stopping: bool,
     /// How the server learns where the call was when its time was over.
     pub(super) witness: Witness,
     /// The processor time that it has been charged so far.
@@ -76,6 +76,11 @@ impl Entry {
         if let Some(sending) = self.sending {
             sending.unread();
         }
+    }
+
+    /// Whether it has had its time, and the time to stop as well.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        now > self.deadline + GRACE
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -37,8 +37,8 @@ pub(super) struct Member {
     calls: Mutex<Calls>,
     /// How many calls it has, those that are about to be handed over included.
     running: AtomicUsize,
-    /// How many of them it was told to stop.
-    told: AtomicUsize,
+    /// How many of them are past their deadline, and should stop.
+    stopping: AtomicUsize,
     /// How many it has been given.
     served: AtomicU64,
     /// A call has ended.
@@ -64,7 +64,7 @@ impl Member {
             link,
             calls: Mutex::default(),
             running: AtomicUsize::new(0),
-            told: AtomicUsize::new(0),
+            stopping: AtomicUsize::new(0),
             served: AtomicU64::new(0),
             ended: Notify::new(),
             room,
@@ -85,9 +85,9 @@ impl Member {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Whether it has calls that it was told to stop, and that have not: they may keep all others from being answered.
+    /// Whether it has calls that should stop and still run: they may keep its other calls from being answered.
     pub(super) fn is_doubtful(&self) -> bool {
-        self.told.load(Ordering::Relaxed) > 0
+        self.stopping.load(Ordering::Relaxed) > 0
     }
 
     /// How many calls it has been given.
@@ -128,7 +128,7 @@ impl Member {
         self.link.send_with(Kind::Call, number, |buffer| CallHead::put(&call, placed, buffer), inline);
         let entry = Entry {
             deadline: call.deadline,
-            told: false,
+            stopping: false,
             witness: call.cancel.witness(),
             cpu: Duration::ZERO,
             place: Some(call.place),
@@ -148,10 +148,10 @@ impl Member {
     }
 
     fn cancel(&self, calls: &mut Calls, call: u32, reason: CancelReason) {
-        if let Some(entry) = calls.known.get_mut(&call)
-            && !std::mem::replace(&mut entry.told, true)
-        {
-            self.told.fetch_add(1, Ordering::Relaxed);
+        let Some(entry) = calls.known.get_mut(&call) else { return };
+        // One whose client has left keeps the time that it had: nothing speaks against its worker yet.
+        if reason == CancelReason::Deadline && !std::mem::replace(&mut entry.stopping, true) {
+            self.stopping.fetch_add(1, Ordering::Relaxed);
         }
         self.link.send(Kind::Cancel, call, |buffer| buffer.put_u8(reason.index() as u8));
     }
@@ -166,8 +166,8 @@ impl Member {
 
     fn forget(&self, over: Option<Entry>) {
         if let Some(entry) = over {
-            if entry.told {
-                self.told.fetch_sub(1, Ordering::Relaxed);
+            if entry.stopping {
+                self.stopping.fetch_sub(1, Ordering::Relaxed);
             }
             entry.fail(|| HandlerError::Stopped);
             self.running.fetch_sub(1, Ordering::SeqCst);
@@ -207,22 +207,21 @@ impl Member {
         self.fate.get().copied()
     }
 
-    /// Gives up the calls whose user code still runs so long after their deadline; whether there were any. Their places
-    /// go to others: the worker has to go for them.
-    pub(super) fn give_up_overdue(&self, now: Instant) -> bool {
+    /// Whether there are calls whose user code still runs so long after their deadline that they are to be given up.
+    pub(super) fn has_overdue(&self, now: Instant) -> bool {
+        self.calls().known.values().any(|entry| entry.is_overdue(now))
+    }
+
+    /// Gives these calls up. Their places go to others: the worker has to go for them.
+    pub(super) fn give_up_overdue(&self, now: Instant) {
         let mut calls = self.calls();
-        let overdue = |entry: &Entry| now > entry.deadline + GRACE;
-        if !calls.known.values().any(overdue) {
-            return false;
-        }
-        calls.stuck = true;
         let late: Vec<Entry> =
-            calls.known.extract_if(|_, entry| overdue(entry)).map(|(_, entry)| entry).collect();
+            calls.known.extract_if(|_, entry| entry.is_overdue(now)).map(|(_, entry)| entry).collect();
+        calls.stuck |= !late.is_empty();
         drop(calls);
         for entry in late {
             self.forget(Some(entry));
         }
-        true
     }
 
     /// Charges the calls that run with processor time that the worker has taken, and stops those that have had more
@@ -283,6 +282,7 @@ impl Member {
         let known = std::mem::take(&mut calls.known);
         drop(calls);
         self.running.fetch_sub(known.len(), Ordering::Relaxed);
+        self.stopping.store(0, Ordering::Relaxed);
         for entry in known.into_values() {
             entry.fail(|| HandlerError::Lost(why.to_owned()));
         }
@@ -341,8 +341,7 @@ impl Stream for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut calls = self.member.calls();
-        let reason = self.cancel.reason().filter(|_| calls.known.contains_key(&self.call));
-        if let Some(reason) = reason {
+        if let Some(reason) = self.cancel.reason() {
             self.member.cancel(&mut calls, self.call, reason);
         }
         let Some(entry) = calls.known.get_mut(&self.call) else { return };

@@ -166,7 +166,8 @@ impl Pool {
         !lock(&self.serving).is_empty()
     }
 
-    /// Runs a call on the worker that has the fewest, if possible one that has stopped whatever it was told to. It is handed over at once if there is one.
+    /// Runs a call on the worker that has the fewest, preferably one that has stopped all it was told to stop. It is handed
+    /// over at once if there is a worker.
     pub(crate) fn invoke(
         &self,
         call: Invocation,

@@ -31,7 +31,11 @@ impl Pool {
             let busy = living.iter().any(|member| member.running() > 0);
             tokio::time::sleep(if busy { TICK } else { IDLE }).await;
             for member in &living {
-                if member.give_up_overdue(Instant::now()) {
+                let now = Instant::now();
+                if member.has_overdue(now) {
+                    // Before the places of these calls go to others, which must not come here.
+                    self.dismiss(member);
+                    member.give_up_overdue(now);
                     member.has_to_leave(Leave::AtOnce);
                 }
                 self.charge(member, &mut seen);
