@@ -55,12 +55,12 @@ build: setup-build ## builds every host
 	cargo build $(CARGO_FLAGS)
 	@$(SNAPSHOT)
 
-# All but the conformance suite, which would take another minute of a first build. What the hosts are measured with and
-# beside is built and installed meanwhile: neither keeps two processors busy all the time.
+# All but the conformance suite, which would take another minute of a first build. What the hosts are measured with and beside
+# is installed meanwhile: neither keeps both processors busy all the time.
 build-bench: setup-build
-	@.ci/setup bench & others=$$!; \
+	.ci/setup bench & setup=$$!; trap "kill $$setup" INT TERM; \
 		cargo build $(CARGO_FLAGS) $(addprefix --bin ,bench fake-host bare-axum $(addprefix funchost-,$(RUNTIMES))); built=$$?; \
-		wait $$others && exit $$built
+		wait $$setup || { echo "make: .ci/setup bench failed; it has said why above" >&2; exit 1; }; exit $$built
 	@$(SNAPSHOT)
 
 run: setup-run build ## starts each host on its examples, calls them, shows requests, answers and metrics

@@ -6,7 +6,7 @@ use testkit::Answer;
 
 use crate::support::{Function, at_once};
 
-/// The answer has to be there this much after the deadline of two seconds at the latest.
+/// An answer has to be there this long after its request; the deadline is two seconds.
 const LATEST: Duration = Duration::from_millis(2200);
 
 const ENDLESS: &str = "

@@ -47,7 +47,7 @@ def handler(event, context):
 
 #[test]
 fn a_function_that_spins_is_answered_in_time_and_stopped_while_others_go_on() {
-    // What does not stop at once ends by itself a moment later, so a limit that is always kept would show nothing.
+    // On a busy machine one try may be late; three in a row are the host's fault.
     let slowest: Vec<Duration> =
         (0..3).map(|_| spin_beside_others()).take_while(|took| *took >= LATEST).collect();
     assert!(slowest.len() < 3, "the slowest answers took {slowest:?}");

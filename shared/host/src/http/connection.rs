@@ -111,7 +111,7 @@ pub(super) async fn serve<E: Engine>(
     let rings = Waker::from(bell.clone());
 
     let ended = poll_fn(|cx| {
-        bell.belongs_to(cx);
+        bell.wakes(cx);
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(Closed::Broken));
@@ -142,16 +142,13 @@ pub(super) async fn serve<E: Engine>(
                     return Poll::Ready(Ok(()));
                 }
             }
-            if look_again.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match wire.check(limits) {
-                Ok(next) => {
-                    look_again.as_mut().reset(next);
-                    bell.ring();
+            while look_again.as_mut().poll(cx).is_ready() {
+                match wire.check(limits) {
+                    Ok(next) => look_again.as_mut().reset(next),
+                    Err(expired) => return Poll::Ready(Err(Closed::Expired(expired))),
                 }
-                Err(expired) => return Poll::Ready(Err(Closed::Expired(expired))),
             }
+            return Poll::Pending;
         }
     })
     .await;
@@ -160,14 +157,14 @@ pub(super) async fn serve<E: Engine>(
     }
 }
 
-/// Tells a connection's task that something besides the connection itself has happened: to ask for that each time the task
-/// runs would cost each request a twentieth of its time.
+/// Tells a connection's task that something besides the connection itself has happened: polling for that each time the task
+/// runs would cost a request a twentieth of its time.
 struct Bell {
     rung: AtomicBool,
     task: AtomicWaker,
 }
 
-/// It has to be asked for once at first.
+/// Rung at first, so that both are polled once and know whom to wake.
 impl Default for Bell {
     fn default() -> Self {
         Self { rung: AtomicBool::new(true), task: AtomicWaker::new() }
@@ -175,12 +172,9 @@ impl Default for Bell {
 }
 
 impl Bell {
-    fn belongs_to(&self, cx: &Context<'_>) {
+    /// From now on it wakes this task.
+    fn wakes(&self, cx: &Context<'_>) {
         self.task.register(cx.waker());
-    }
-
-    fn ring(&self) {
-        self.rung.store(true, Release);
     }
 
     /// Whether it has rung since this was asked last.
@@ -195,7 +189,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
+        self.rung.store(true, Release);
         self.task.wake();
     }
 }

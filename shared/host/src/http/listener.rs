@@ -21,7 +21,7 @@ const OUT_OF_RESOURCES: Duration = Duration::from_millis(50);
 const NO_MORE: [SockFilter; 4] = [
     // The byte with the flags: BPF_LD | BPF_B | BPF_ABS, from the start of the TCP header.
     SockFilter::new(0x30, 0, 0, 13),
-    // SYN goes to the next line, all else past it: BPF_JMP | BPF_JSET | BPF_K.
+    // With SYN go on, without it skip a line: BPF_JMP | BPF_JSET | BPF_K.
     SockFilter::new(0x45, 0, 1, 0x02),
     // Nothing is kept of the segment, or all of it: BPF_RET | BPF_K.
     SockFilter::new(0x06, 0, 0, 0),

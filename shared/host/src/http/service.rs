@@ -46,13 +46,13 @@ impl<E: Engine> Front<E> {
         let arrived = Instant::now();
         let fields = Fields::of(request.headers());
         let checked = strict::check(&request, &fields, app.config.wire.head, &wire.head());
-        let Names { ids, traceparent, stateless } = Names::of(&fields);
+        let Names { ids, traceparent, orphaned_state } = Names::of(&fields);
         wire.forget_head();
         if request.version() >= Version::HTTP_2 {
             translate_from_http2(&mut request);
         }
         let headers = request.headers_mut();
-        if stateless {
+        if orphaned_state {
             headers.remove(&TRACESTATE);
         }
         headers.insert(&TRACEPARENT, traceparent);
@@ -129,7 +129,7 @@ struct Names {
     /// For the function: our own span is its parent.
     traceparent: HeaderValue,
     /// There is a `tracestate` without the trace that it came with.
-    stateless: bool,
+    orphaned_state: bool,
 }
 
 impl Names {
@@ -143,8 +143,8 @@ impl Names {
         };
         let request_id = fields.request_id.first().and_then(RequestId::from_header);
         let (ids, traceparent) = CallIds::new(trace, request_id);
-        let stateless = given.is_none() && fields.tracestate.first().is_some();
-        Self { ids, traceparent, stateless }
+        let orphaned_state = given.is_none() && fields.tracestate.first().is_some();
+        Self { ids, traceparent, orphaned_state }
     }
 }
 
