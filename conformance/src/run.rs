@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant as Moment;
+use std::time::{Duration, Instant as Moment};
 
 use crate::check::{Check, Demands};
 use crate::fixtures::Unprepared;
@@ -186,13 +186,22 @@ fn one(
             if evidence.log.is_none()
                 && let Some(instance) = &trial.instance
             {
-                evidence.log = Some(instance.output().tail()).filter(|log| !log.is_empty());
+                evidence.log = log_of(instance.as_ref(), evidence.request.as_deref());
             }
             // Whatever it did may have harmed those that come after.
             *shared = None;
             ended(Outcome::Failed, Some(*evidence))
         }
     }
+}
+
+/// The end of what an instance has written. Its line about the request, which most servers write with the request's first line,
+/// may come a moment after the answer.
+fn log_of(instance: &dyn Instance, request: Option<&str>) -> Option<String> {
+    let asked = request.and_then(|request| request.lines().next()).unwrap_or_default();
+    let told = || Some(instance.output().tail()).filter(|log| log.contains(asked));
+    let log = trial::wait(Duration::from_secs(1), told).unwrap_or_else(|| instance.output().tail());
+    (!log.is_empty()).then_some(log)
 }
 
 /// An instance for a check. A server that does not come up with what it is given has failed the check.
