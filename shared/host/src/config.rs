@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use contract::{
-    Context, Engine, Isolation, Share,
+    Context, Isolation, Share,
     env::{self, Invalid, Settings, Variables},
 };
 
-use crate::cgroup;
+use crate::{cgroup, language::Language};
 
 /// The process environment as a source of variables. The only place of a host that reads it.
 #[derive(Clone, Copy, Debug)]
@@ -112,10 +112,13 @@ pub(crate) struct LogConfig {
 }
 
 impl Config {
-    /// Reads the rows of this engine; every mistake comes back, not only the first.
-    pub(crate) fn read<E: Engine>(variables: &impl Variables) -> Result<(Self, Settings), Vec<Invalid>> {
-        let settings = Settings::read(E::NAME, variables)?;
-        Ok((Self::from_settings(&settings, E::ISOLATION), settings))
+    /// Reads the rows of this language; every mistake comes back, not only the first.
+    pub(crate) fn read(
+        language: &Language,
+        variables: &impl Variables,
+    ) -> Result<(Self, Settings), Vec<Invalid>> {
+        let settings = Settings::read(language.name, variables)?;
+        Ok((Self::from_settings(&settings, language.isolation), settings))
     }
 
     /// Relies on [`Settings`] having validated every value, defaults included.
@@ -202,7 +205,7 @@ mod tests {
     fn read(more: &[(&'static str, &'static str)]) -> Config {
         let mut variables = BTreeMap::from([("MOD_NAME", "hello"), ("FUNC_HANDLER", "handler")]);
         variables.extend(more.iter().copied());
-        Config::read::<FakeEngine>(&variables).unwrap().0
+        Config::read(&Language::of::<FakeEngine>(), &variables).unwrap().0
     }
 
     #[test]

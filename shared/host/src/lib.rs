@@ -14,6 +14,7 @@ mod exit;
 mod fatal;
 mod http;
 mod isolation;
+mod language;
 mod lifecycle;
 mod log;
 mod metrics;
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use contract::{Capability, Engine};
 
-use crate::{config::Config, log::Log, signals::Signals};
+use crate::{config::Config, language::Language, log::Log, signals::Signals};
 pub use crate::{config::Environment, exit::Exit, fatal::report as report_fatal};
 
 /// Every binary that links the host gets this allocator: requests make many small, short-lived objects.
@@ -36,28 +37,34 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// Called on the main thread, before any other thread is started.
 pub fn run<E: Engine>() -> Exit {
+    start(const { &Language::of::<E>() })
+}
+
+fn start(language: &'static Language) -> Exit {
     let started = Instant::now();
     let signals = Signals::block();
-    if let Some(exit) = answer_arguments(E::NAME, E::CAPABILITIES) {
+    if let Some(exit) = answer_arguments(language.name, language.capabilities) {
         return exit;
     }
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|argument| argument == isolation::MARK) {
-        return isolation::run_worker::<E>(signals, arguments.next().as_deref());
+        return isolation::run_worker(language, signals, arguments.next().as_deref());
     }
-    let (config, settings) = match Config::read::<E>(&Environment) {
+    let (config, settings) = match Config::read(language, &Environment) {
         Ok(read) => read,
         Err(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            return fatal::exit(E::NAME, Exit::Usage, &lines.join("\n"));
+            return fatal::exit(language.name, Exit::Usage, &lines.join("\n"));
         }
     };
     let log = match Log::start(&config.log) {
         Ok(log) => log,
-        Err(error) => return fatal::exit(E::NAME, Exit::Internal, &format!("cannot start the log: {error}")),
+        Err(error) => {
+            return fatal::exit(language.name, Exit::Internal, &format!("cannot start the log: {error}"));
+        }
     };
     let exit = signals.while_serving(|stop, finish| {
-        serve::on_own_thread::<E>(config, settings, log.clone(), started, stop, finish);
+        serve::on_own_thread(language, config, settings, log.clone(), started, stop, finish);
     });
     log.finish();
     exit

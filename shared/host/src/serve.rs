@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::{Engine, HandlerSource, LoadError, env::Settings};
+use contract::{HandlerSource, LoadError, env::Settings};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::oneshot,
@@ -17,7 +17,8 @@ use crate::{
     exit::Exit,
     fatal,
     http::{App, Connections, Listener},
-    isolation::{Isolated, Limits, Pool, Refusal},
+    isolation::{Limits, Pool, Refusal},
+    language::{AnyEngine, Language},
     lifecycle::{Lifecycle, Phase},
     log::{FunctionLog, LIFECYCLE, Log},
     metrics::Metrics,
@@ -25,7 +26,8 @@ use crate::{
 };
 
 /// Starts serving on threads of its own.
-pub(crate) fn on_own_thread<E: Engine>(
+pub(crate) fn on_own_thread(
+    language: &'static Language,
     config: Config,
     settings: Settings,
     log: Log,
@@ -38,9 +40,9 @@ pub(crate) fn on_own_thread<E: Engine>(
         let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let runtime = match runtime(config.io_threads) {
                 Ok(runtime) => runtime,
-                Err(error) => return internal::<E>(&format!("cannot start threads for I/O: {error}")),
+                Err(error) => return internal(language, &format!("cannot start threads for I/O: {error}")),
             };
-            let exit = runtime.block_on(serve::<E>(config, settings, log, started, stop));
+            let exit = runtime.block_on(serve(language, config, settings, log, started, stop));
             runtime.shutdown_background();
             exit
         }));
@@ -51,8 +53,8 @@ pub(crate) fn on_own_thread<E: Engine>(
     }
 }
 
-fn internal<E: Engine>(message: &str) -> Exit {
-    fatal::exit(E::NAME, Exit::Internal, message)
+fn internal(language: &Language, message: &str) -> Exit {
+    fatal::exit(language.name, Exit::Internal, message)
 }
 
 fn runtime(threads: usize) -> std::io::Result<Runtime> {
@@ -65,7 +67,8 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
 }
 
 /// One life of a host.
-async fn serve<E: Engine>(
+async fn serve(
+    language: &'static Language,
     config: Config,
     settings: Settings,
     log: Log,
@@ -73,28 +76,28 @@ async fn serve<E: Engine>(
     stop: Stop,
 ) -> Exit {
     if let Err(error) = stop.hear_on_this_thread() {
-        return internal::<E>(&format!("cannot listen for signals: {error}"));
+        return internal(language, &format!("cannot listen for signals: {error}"));
     }
     let listener = match Listener::bind(config.listen) {
         Ok(listener) => listener,
         Err(error) => {
             let message = format!("cannot listen on {}: {error} (FUNC_ADDRESS, FUNC_PORT)", config.listen);
-            return fatal::exit(E::NAME, Exit::Listen, &message);
+            return fatal::exit(language.name, Exit::Listen, &message);
         }
     };
     tracing::info!(target: LIFECYCLE, "listening on {}", listener.address);
     let metrics = Arc::new(Metrics::new(log.clone()));
     let limits = config.drain.clone();
-    let mut loading = load::<E>(&config, settings, log, metrics.clone());
-    let app = Arc::new(App::<Isolated<E>>::new(config, metrics, Lifecycle::new()));
+    let mut loading = load(language, &config, settings, log, metrics.clone());
+    let app = Arc::new(App::new(config, metrics, Lifecycle::new()));
     let connections = Connections::new(app.clone());
     loop {
         tokio::select! {
             () = listener.accept(&connections) => {}
             loaded = &mut loading, if app.lifecycle.phase() == Phase::Loading => match loaded {
-                Ok(Ok(engine)) => ready(&app, engine, started),
-                Ok(Err(error)) => return fatal::exit(E::NAME, exit_of(&error), &error.to_string()),
-                Err(_) => return internal::<E>("the engine panicked while it loaded the function"),
+                Ok(Ok(engine)) => ready(language, &app, engine, started),
+                Ok(Err(error)) => return fatal::exit(language.name, exit_of(&error), &error.to_string()),
+                Err(_) => return internal(language, "the engine panicked while it loaded the function"),
             },
             () = stop.asked() => break,
         }
@@ -104,21 +107,22 @@ async fn serve<E: Engine>(
     exit
 }
 
-type Loaded<E> = Result<Isolated<E>, LoadError>;
+type Loaded = Result<Arc<dyn AnyEngine>, LoadError>;
 
 /// Loads the function, in this process or in workers.
-fn load<E: Engine>(
+fn load(
+    language: &Language,
     config: &Config,
     settings: Settings,
     log: Log,
     metrics: Arc<Metrics>,
-) -> oneshot::Receiver<Loaded<E>> {
+) -> oneshot::Receiver<Loaded> {
     let (done, loaded) = oneshot::channel();
     if config.workers > 0 {
         let (workers, limits) = (config.workers, Limits::new(&settings, &config.share));
         tokio::spawn(async move {
-            let loaded = match Pool::start(workers, limits, log, metrics).await {
-                Ok(pool) => Ok(Isolated::Process(pool)),
+            let loaded: Loaded = match Pool::start(workers, limits, log, metrics).await {
+                Ok(pool) => Ok(pool),
                 Err(Refusal::Load(error)) => Err(error),
                 // Dropping the sender tells of it.
                 Err(Refusal::Panicked) => return,
@@ -138,8 +142,9 @@ fn load<E: Engine>(
         output: Arc::new(FunctionLog(move || stray.inc())),
     };
     // On a thread of its own, which may block for as long as the function's imports take.
+    let load = language.load;
     let work = move || {
-        let _ = done.send(Isolated::load(source));
+        let _ = done.send(load(source));
     };
     if let Err(error) = thread::Builder::new().name("funchost-load".to_owned()).spawn(work) {
         unreachable!("the thread that loads the function cannot be started: {error}");
@@ -147,11 +152,11 @@ fn load<E: Engine>(
     loaded
 }
 
-fn ready<E: Engine>(app: &App<Isolated<E>>, engine: Isolated<E>, started: Instant) {
+fn ready(language: &Language, app: &App, engine: Arc<dyn AnyEngine>, started: Instant) {
     let (runtime, took) = (engine.runtime_version(), started.elapsed());
     let (module, function) = (&app.config.module, &app.config.context.function_name);
     tracing::info!(target: LIFECYCLE, "ready: {module}.{function} on {runtime} after {} ms", took.as_millis());
-    app.loaded(engine, took);
+    app.loaded(language.name, engine, took);
 }
 
 fn exit_of(error: &LoadError) -> Exit {
@@ -162,12 +167,7 @@ fn exit_of(error: &LoadError) -> Exit {
 }
 
 /// Readiness fails at once; load balancers get time to look away; then what runs is finished.
-async fn drain<E: Engine>(
-    app: &App<E>,
-    listener: Listener,
-    connections: &Connections<E>,
-    limits: &DrainLimits,
-) -> Exit {
+async fn drain(app: &App, listener: Listener, connections: &Connections, limits: &DrainLimits) -> Exit {
     let mut delay = limits.delay;
     if app.lifecycle.phase() == Phase::Loading {
         // Nobody was ever told to send requests here, and those who did need not wait for what will not come.

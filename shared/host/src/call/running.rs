@@ -18,6 +18,7 @@ use tokio::{
 
 use super::place::CallState;
 use crate::{
+    language::Invoke,
     lifecycle::{Lifecycle, Phase},
     log::TraceId,
     metrics::Metrics,
@@ -25,8 +26,6 @@ use crate::{
 
 /// A call that still runs this long after it was cancelled counts as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-
-type Invoke = Pin<Box<dyn Future<Output = Result<Reply, HandlerError>> + Send>>;
 
 /// How long the engine may take to say where a call was when its time was over.
 const WHERE: Duration = Duration::from_millis(500);
@@ -158,12 +157,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn new(
-        invoke: impl Future<Output = Result<Reply, HandlerError>> + Send + 'static,
-        leash: Leash,
-        deadline: Instant,
-    ) -> Self {
-        Self { call: Some((Box::pin(invoke), leash)), deadline, timer: None }
+    pub(crate) fn new(invoke: Invoke, leash: Leash, deadline: Instant) -> Self {
+        Self { call: Some((invoke, leash)), deadline, timer: None }
     }
 }
 

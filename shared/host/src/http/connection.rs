@@ -16,7 +16,6 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use contract::Engine;
 use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::{
@@ -85,8 +84,8 @@ const NEXT_REQUEST: Duration = Duration::from_millis(250);
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Serves the connection until one side closes it.
-pub(super) async fn serve<E: Engine>(
-    front: Arc<Front<E>>,
+pub(super) async fn serve(
+    front: Arc<Front>,
     protocols: Arc<Builder<TokioExecutor>>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     remote: SocketAddr,

@@ -8,9 +8,7 @@ use std::{
     task::Poll,
 };
 
-use contract::{
-    Body as Payload, BodyError, Engine, HandlerError, Invocation, Place, Reply, cancel::Canceller,
-};
+use contract::{Body as Payload, BodyError, HandlerError, Invocation, Place, Reply, cancel::Canceller};
 use http::{HeaderValue, Response, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -36,8 +34,8 @@ pub(super) struct Arrival<'a> {
 }
 
 /// Answers everything that is not the host's own.
-pub(super) async fn call<E: Engine>(
-    app: &App<E>,
+pub(super) async fn call(
+    app: &App,
     arrival: &Arrival<'_>,
     mut head: Box<Parts>,
     body: Incoming,
@@ -74,8 +72,8 @@ struct Admitted {
 
 /// A whole body comes first and the place second, so that a client that sends slowly keeps nobody waiting but itself.
 /// A streamed one is read by the call.
-async fn admit<E: Engine>(
-    app: &App<E>,
+async fn admit(
+    app: &App,
     arrival: &Arrival<'_>,
     head: &mut Parts,
     body: Incoming,
@@ -104,12 +102,7 @@ async fn admit<E: Engine>(
 }
 
 /// Hands a call to the engine.
-fn start<E: Engine>(
-    app: &App<E>,
-    arrival: &Arrival<'_>,
-    head: Parts,
-    admitted: Admitted,
-) -> (Option<Inlet>, Running) {
+fn start(app: &App, arrival: &Arrival<'_>, head: Parts, admitted: Admitted) -> (Option<Inlet>, Running) {
     let Arrival { record, remote, deadline, .. } = arrival;
     let Admitted { payload, inlet, place, state } = admitted;
     let Parts { method, uri, version, headers, .. } = head;
@@ -134,13 +127,12 @@ fn start<E: Engine>(
         cancel,
         place,
     };
-    let engine = app.engine();
-    (inlet, Running::new(async move { engine.invoke(invocation).await }, leash, *deadline))
+    (inlet, Running::new(app.engine().invoke(invocation), leash, *deadline))
 }
 
 /// What has become of a call, as a response.
-fn conclude<E: Engine>(
-    app: &App<E>,
+fn conclude(
+    app: &App,
     arrival: &Arrival<'_>,
     ended: Ended,
     inlet: Option<Inlet>,

@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use contract::Engine;
 use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -39,8 +38,8 @@ pub(crate) struct Listener {
 }
 
 /// The connections that were accepted.
-pub(crate) struct Connections<E> {
-    front: Arc<Front<E>>,
+pub(crate) struct Connections {
+    front: Arc<Front>,
     protocols: Arc<Builder<TokioExecutor>>,
     open: TaskTracker,
 }
@@ -57,7 +56,7 @@ impl Listener {
     }
 
     /// Accepts for ever.
-    pub(crate) async fn accept<E: Engine>(&self, connections: &Connections<E>) {
+    pub(crate) async fn accept(&self, connections: &Connections) {
         let mut failing = false;
         loop {
             match self.listener.accept().await {
@@ -78,7 +77,7 @@ impl Listener {
 
     /// Accepts what the kernel has already promised to clients, then stops listening. It must promise nothing more
     /// meanwhile: a connection that it completes after our last look would be reset.
-    pub(crate) async fn close<E: Engine>(self, connections: &Connections<E>) {
+    pub(crate) async fn close(self, connections: &Connections) {
         // Where the system has no such filter, what is left is a moment in which a connection could come.
         let _ = SockRef::from(&self.listener).attach_filter(&NO_MORE);
         let _ = tokio::time::timeout(HANDSHAKES, self.accept(connections)).await;
@@ -97,8 +96,8 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-impl<E: Engine> Connections<E> {
-    pub(crate) fn new(app: Arc<App<E>>) -> Self {
+impl Connections {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         let protocols = Arc::new(connection::protocols(&app.config.wire));
         Self { front: Arc::new(Front::new(app)), protocols, open: TaskTracker::new() }
     }

@@ -12,38 +12,38 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use contract::Engine;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{body::Outgoing, problem::Problem};
 use crate::{
     call::{Admission, Record},
     config::Config,
+    language::AnyEngine,
     lifecycle::{Lifecycle, Phase},
     metrics::Metrics,
 };
 
 /// Everything that requests share.
-pub(crate) struct App<E> {
+pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
-    engine: OnceLock<Arc<E>>,
+    engine: OnceLock<Arc<dyn AnyEngine>>,
 }
 
-impl<E: Engine> App<E> {
+impl App {
     pub(crate) fn new(config: Config, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
         let admission = Admission::new(&config.calls, metrics.clone());
         Self { config, metrics, admission, lifecycle, engine: OnceLock::new() }
     }
 
     /// The function is there, so long after the start of the process: calls that waited for it go on.
-    pub(crate) fn loaded(&self, engine: E, cold_start: Duration) {
-        self.metrics.loaded(E::NAME, &engine.runtime_version(), cold_start);
+    pub(crate) fn loaded(&self, language: &str, engine: Arc<dyn AnyEngine>, cold_start: Duration) {
+        self.metrics.loaded(language, &engine.runtime_version(), cold_start);
         let most = self.config.calls.concurrency;
         let places = engine.capacity().map_or(most, |capacity| capacity.get().min(most));
-        let _ = self.engine.set(Arc::new(engine));
+        let _ = self.engine.set(engine);
         self.admission.open(places);
         self.lifecycle.ready();
     }
@@ -54,7 +54,7 @@ impl<E: Engine> App<E> {
     }
 
     /// Only those who hold a place ask, and there are no places before the function is loaded.
-    pub(super) fn engine(&self) -> Arc<E> {
+    pub(super) fn engine(&self) -> Arc<dyn AnyEngine> {
         match self.engine.get() {
             Some(engine) => engine.clone(),
             None => unreachable!("a call was admitted before the function was loaded"),
@@ -93,16 +93,16 @@ pub(super) fn is_host_path(method: &Method, path: &str) -> bool {
 const GAUGES: Duration = Duration::from_millis(500);
 
 /// The host's own routes.
-pub(super) fn routes<E: Engine>(app: Arc<App<E>>) -> Router {
+pub(super) fn routes(app: Arc<App>) -> Router {
     Router::new()
-        .route(HEALTHZ, get(healthz::<E>))
-        .route(READYZ, get(readyz::<E>))
-        .route(METRICS, get(metrics::<E>))
+        .route(HEALTHZ, get(healthz))
+        .route(READYZ, get(readyz))
+        .route(METRICS, get(metrics))
         .with_state(app)
 }
 
 /// Alive: the host answers, and a restart would not help. It fails only when every place is taken by a stuck call.
-async fn healthz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+async fn healthz(State(app): State<Arc<App>>) -> Response {
     if app.admission.all_stuck() {
         return unavailable("every place is taken by a call that does not stop");
     }
@@ -110,7 +110,7 @@ async fn healthz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
 }
 
 /// Ready: new calls may be sent here.
-async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+async fn readyz(State(app): State<Arc<App>>) -> Response {
     match app.lifecycle.phase() {
         Phase::Loading => unavailable("the function is being loaded"),
         Phase::Draining | Phase::Closing | Phase::Aborting => unavailable("the host is shutting down"),
@@ -122,7 +122,7 @@ async fn readyz<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
     }
 }
 
-async fn metrics<E: Engine>(State(app): State<Arc<App<E>>>) -> Response {
+async fn metrics(State(app): State<Arc<App>>) -> Response {
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     if let Some(engine) = app.engine.get() {
         // A language that is too busy to say so must not keep anybody from the rest.

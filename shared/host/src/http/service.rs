@@ -4,7 +4,7 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use contract::{CallIds, Engine, RequestId, TraceContext};
+use contract::{CallIds, RequestId, TraceContext};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -21,13 +21,13 @@ use super::{
 use crate::{call::Record, lifecycle::Phase, log::AccessLine};
 
 /// Answers the requests of all connections.
-pub(super) struct Front<E> {
-    pub(super) app: Arc<App<E>>,
+pub(super) struct Front {
+    pub(super) app: Arc<App>,
     router: Router,
 }
 
-impl<E: Engine> Front<E> {
-    pub(super) fn new(app: Arc<App<E>>) -> Self {
+impl Front {
+    pub(super) fn new(app: Arc<App>) -> Self {
         Self { router: routes(app.clone()), app }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::BufMut as _;
-use contract::{Engine, HandlerSource, OutputStream, Share, env};
+use contract::{HandlerSource, OutputStream, Share, env};
 use nix::{
     sys::{prctl, signal::Signal},
     unistd::{dup2_stdin, getppid},
@@ -34,6 +34,7 @@ use crate::{
     config::{Config, Environment},
     exit::Exit,
     fatal,
+    language::{AnyEngine, Language, Load},
     log::{FunctionLog, Log, Sink},
     signals::{self, Signals},
 };
@@ -42,17 +43,17 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs a worker from its first instruction to its last. `host` is the process that has started it, as it says.
-pub(crate) fn run<E: Engine>(signals: Signals, host: Option<&OsStr>) -> Exit {
+pub(crate) fn run(language: &'static Language, signals: Signals, host: Option<&OsStr>) -> Exit {
     let socket = match take_link(host) {
         Ok(socket) => socket,
-        Err(problem) => return fatal::exit(E::NAME, Exit::Usage, &problem),
+        Err(problem) => return fatal::exit(language.name, Exit::Usage, &problem),
     };
     // The host has read the same variables and found no mistake.
-    let Ok((config, settings)) = Config::read::<E>(&Environment) else { return Exit::Usage };
+    let Ok((config, settings)) = Config::read(language, &Environment) else { return Exit::Usage };
     let limits = Limits::new(&settings, &config.share);
     if let Err(error) = ffi::let_faults_kill().and_then(|()| Ok(limits.impose()?)) {
         return fatal::exit(
-            E::NAME,
+            language.name,
             Exit::Internal,
             &format!("cannot limit what the worker may use: {error}"),
         );
@@ -62,7 +63,7 @@ pub(crate) fn run<E: Engine>(signals: Signals, host: Option<&OsStr>) -> Exit {
     let log = match (sink(OutputStream::Stdout), sink(OutputStream::Stderr)) {
         (Ok(out), Ok(err)) => Log::to(out, err, &config.log),
         (Err(error), _) | (_, Err(error)) => {
-            return fatal::exit(E::NAME, Exit::Internal, &format!("cannot start the log: {error}"));
+            return fatal::exit(language.name, Exit::Internal, &format!("cannot start the log: {error}"));
         }
     };
     let stray = link.clone();
@@ -79,7 +80,7 @@ pub(crate) fn run<E: Engine>(signals: Signals, host: Option<&OsStr>) -> Exit {
     };
     signals.while_ignoring(|finish| {
         let work = move || {
-            let worked = catch_unwind(AssertUnwindSafe(|| work::<E>(socket, &link, source, log)));
+            let worked = catch_unwind(AssertUnwindSafe(|| work(language, socket, &link, source, log)));
             finish.with(worked.unwrap_or(Exit::Internal));
         };
         if let Err(error) = thread::Builder::new().name("funchost-io".to_owned()).spawn(work) {
@@ -131,13 +132,15 @@ impl Write for Lines {
     }
 }
 
-fn work<E: Engine>(socket: UnixStream, link: &Arc<Link>, source: HandlerSource, log: Log) -> Exit {
+fn work(language: &Language, socket: UnixStream, link: &Arc<Link>, source: HandlerSource, log: Log) -> Exit {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fatal::exit(E::NAME, Exit::Internal, &format!("cannot start I/O: {error}")),
+        Err(error) => {
+            return fatal::exit(language.name, Exit::Internal, &format!("cannot start I/O: {error}"));
+        }
     };
     let exit = runtime.block_on(async {
-        let exit = serve::<E>(socket, link, source).await;
+        let exit = serve(language, socket, link, source).await;
         // On a thread of its own, because this one writes what the other waits for.
         let link = link.clone();
         let flush = move || {
@@ -151,13 +154,15 @@ fn work<E: Engine>(socket: UnixStream, link: &Arc<Link>, source: HandlerSource, 
     exit
 }
 
-async fn serve<E: Engine>(socket: UnixStream, link: &Arc<Link>, source: HandlerSource) -> Exit {
+async fn serve(language: &Language, socket: UnixStream, link: &Arc<Link>, source: HandlerSource) -> Exit {
     let socket = signals::ignore_on_this_thread().and_then(|()| tokio::net::UnixStream::from_std(socket));
     let socket = match socket {
         Ok(socket) => socket,
-        Err(error) => return fatal::exit(E::NAME, Exit::Internal, &format!("cannot start I/O: {error}")),
+        Err(error) => {
+            return fatal::exit(language.name, Exit::Internal, &format!("cannot start I/O: {error}"));
+        }
     };
-    let calls = Arc::new(Calls::<E>::new(link.clone()));
+    let calls = Arc::new(Calls::new(link.clone()));
     let (finish, finished) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut linked = tokio::spawn(link::run(link.clone(), socket, {
         let (calls, finish) = (calls.clone(), finish.clone());
@@ -173,7 +178,7 @@ async fn serve<E: Engine>(socket: UnixStream, link: &Arc<Link>, source: HandlerS
             _ => calls.take(frame),
         }
     }));
-    match load::<E>(source).await {
+    match load(language.load, source).await {
         Ok(engine) => calls.start(engine),
         Err(refusal) => {
             link.send(Kind::Refused, 0, |buffer| refusal.put(buffer));
@@ -197,10 +202,10 @@ async fn serve<E: Engine>(socket: UnixStream, link: &Arc<Link>, source: HandlerS
     Exit::Done
 }
 
-/// Loads on a thread of its own, as [`Engine::load`] may expect.
-async fn load<E: Engine>(source: HandlerSource) -> Result<E, Refusal> {
+/// Loads on a thread of its own, as [`contract::Engine::load`] may expect.
+async fn load(load: Load, source: HandlerSource) -> Result<Arc<dyn AnyEngine>, Refusal> {
     let (done, loaded) = oneshot::channel();
-    let work = move || drop(done.send(E::load(source)));
+    let work = move || drop(done.send(load(source)));
     let started = thread::Builder::new().name("funchost-load".to_owned()).spawn(work);
     match started {
         Ok(_) => loaded.await.map_err(|_| Refusal::Panicked)?.map_err(Refusal::Load),

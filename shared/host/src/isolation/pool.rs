@@ -2,11 +2,13 @@
 
 use std::{
     io,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
-use contract::{Gauges, HandlerError, Invocation, LoadError, Reply};
+use contract::{Gauges, HandlerError, Invocation, LoadError};
+use futures_core::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
@@ -18,7 +20,11 @@ use super::{
     process::Processes,
     room::Room,
 };
-use crate::{log::Log, metrics::Metrics};
+use crate::{
+    language::{AnyEngine, Invoke},
+    log::Log,
+    metrics::Metrics,
+};
 
 /// How long a worker may take to come to an end that it was asked for: its engine may run what user code has registered
 /// for the end.
@@ -126,7 +132,7 @@ impl Pool {
     }
 
     /// How the engines of all workers do.
-    pub(crate) async fn gauges(&self) -> Gauges {
+    async fn all_gauges(&self) -> Gauges {
         let serving = lock(&self.serving).clone();
         self.metrics.workers.set(serving.len() as i64);
         self.metrics.workers_busy.set(serving.iter().filter(|member| member.running() > 0).count() as i64);
@@ -144,47 +150,6 @@ impl Pool {
             all = all.with(gauges.await.unwrap_or_default());
         }
         all
-    }
-
-    /// How many calls all workers together can run, if there is a limit.
-    pub(crate) fn capacity(&self) -> Option<usize> {
-        self.about.get().map(|about| about.capacity).filter(|one| *one != 0).map(|one| one * self.size)
-    }
-
-    /// Whether the function takes request bodies as they come.
-    pub(crate) fn streams_requests(&self) -> bool {
-        self.about.get().is_some_and(|about| about.streams_requests)
-    }
-
-    /// The language that the workers run.
-    pub(crate) fn runtime_version(&self) -> String {
-        self.about.get().map(|about| about.runtime.clone()).unwrap_or_default()
-    }
-
-    /// Whether any worker is there.
-    pub(crate) fn serves(&self) -> bool {
-        !lock(&self.serving).is_empty()
-    }
-
-    /// Runs a call on the worker that has the fewest, preferably one that has stopped all it was told to stop. It is handed
-    /// over at once if there is a worker.
-    pub(crate) fn invoke(
-        &self,
-        call: Invocation,
-    ) -> impl Future<Output = Result<Reply, HandlerError>> + Send {
-        let handed = match self.choose() {
-            Some(member) => member.hand_over(call),
-            None => Err(Box::new(call)),
-        };
-        async move {
-            match handed {
-                Ok(handed) => handed.answer().await,
-                Err(call) => match Box::pin(self.hand_over_later(call)).await {
-                    Some(handed) => handed.answer().await,
-                    None => Err(HandlerError::Stopped),
-                },
-            }
-        }
     }
 
     /// Waits for a worker that takes a call; `None` when the call was cancelled meanwhile.
@@ -333,7 +298,7 @@ impl Pool {
     }
 
     /// Ends all workers; those that still have calls at once.
-    pub(crate) async fn finish(&self) {
+    async fn finish_all(&self) {
         self.finishing.send_replace(true);
         lock(&self.serving).clear();
         let living = lock(&self.living).clone();
@@ -355,5 +320,50 @@ impl Pool {
         if tokio::time::timeout(FINISHING, all).await.is_err() {
             living.iter().for_each(|member| member.kill(Fate::Late));
         }
+    }
+}
+
+impl AnyEngine for Pool {
+    fn runtime_version(&self) -> String {
+        self.about.get().map(|about| about.runtime.clone()).unwrap_or_default()
+    }
+
+    /// Of all workers together.
+    fn capacity(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(self.about.get()?.capacity * self.size)
+    }
+
+    fn streams_requests(&self) -> bool {
+        self.about.get().is_some_and(|about| about.streams_requests)
+    }
+
+    fn serves(&self) -> bool {
+        !lock(&self.serving).is_empty()
+    }
+
+    fn gauges(&self) -> BoxFuture<'_, Gauges> {
+        Box::pin(self.all_gauges())
+    }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.finish_all())
+    }
+
+    /// Runs a call on the worker that has the fewest, preferably one that has stopped all it was told to stop. It is handed
+    /// over at once if there is a worker.
+    fn invoke(self: Arc<Self>, call: Invocation) -> Invoke {
+        let handed = match self.choose() {
+            Some(member) => member.hand_over(call),
+            None => Err(Box::new(call)),
+        };
+        Box::pin(async move {
+            match handed {
+                Ok(handed) => handed.answer().await,
+                Err(call) => match Box::pin(self.hand_over_later(call)).await {
+                    Some(handed) => handed.answer().await,
+                    None => Err(HandlerError::Stopped),
+                },
+            }
+        })
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::{BufMut as _, Bytes};
-use contract::{Body, CancelReason, Engine, HandlerError, Hold, Invocation, Place, Reply, cancel::Canceller};
+use contract::{Body, CancelReason, HandlerError, Hold, Invocation, Place, Reply, cancel::Canceller};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -25,6 +25,7 @@ use super::{
     meter::Meter,
     words::{CallHead, Placed, ReplyHead, put_done, put_gauges},
 };
+use crate::language::AnyEngine;
 
 /// How long the engine may take to say where a call was.
 const WHERE: Duration = Duration::from_secs(1);
@@ -33,8 +34,8 @@ const WHERE: Duration = Duration::from_secs(1);
 pub(super) const INLINE: usize = super::link::PIECE;
 
 /// The calls, and the engine that runs them.
-pub(super) struct Calls<E> {
-    engine: Mutex<Option<Arc<E>>>,
+pub(super) struct Calls {
+    engine: Mutex<Option<Arc<dyn AnyEngine>>>,
     link: Arc<Link>,
     known: Mutex<FxHashMap<u32, Known>>,
     meter: Arc<Meter>,
@@ -98,7 +99,7 @@ impl Drop for Held {
     }
 }
 
-impl<E: Engine> Calls<E> {
+impl Calls {
     pub(super) fn new(link: Arc<Link>) -> Self {
         Self { engine: Mutex::new(None), link, known: Mutex::default(), meter: Arc::default() }
     }
@@ -107,15 +108,15 @@ impl<E: Engine> Calls<E> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn engine(&self) -> MutexGuard<'_, Option<Arc<E>>> {
+    fn engine(&self) -> MutexGuard<'_, Option<Arc<dyn AnyEngine>>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The function is loaded; the host may send calls.
-    pub(super) fn start(&self, engine: E) {
+    pub(super) fn start(&self, engine: Arc<dyn AnyEngine>) {
         let capacity = engine.capacity().map_or(0, std::num::NonZeroUsize::get);
         let (version, streams) = (engine.runtime_version(), engine.streams_requests());
-        *self.engine() = Some(Arc::new(engine));
+        *self.engine() = Some(engine);
         self.link.send(Kind::Loaded, 0, |buffer| {
             buffer.put_u64_le(capacity as u64);
             buffer.put_u8(u8::from(streams));
@@ -134,7 +135,7 @@ impl<E: Engine> Calls<E> {
     }
 
     /// Gives up the engine. It ends when the last call lets go of it.
-    pub(super) fn stop(&self) -> Option<Arc<E>> {
+    pub(super) fn stop(&self) -> Option<Arc<dyn AnyEngine>> {
         self.engine().take()
     }
 

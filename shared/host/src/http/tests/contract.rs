@@ -1,6 +1,6 @@
 //! Routes, CORS, errors, names and headers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use testkit::{FakeEngine, Seen};
 
@@ -250,7 +250,7 @@ async fn calls_that_wait_for_the_load_are_sent_away_when_it_will_not_be_used() {
 #[tokio::test(start_paused = true)]
 async fn the_engines_own_capacity_bounds_the_calls() {
     let host = loading(&[("FUNC_QUEUE", "0")]);
-    host.app.loaded(FakeEngine::with_capacity(1), Duration::ZERO);
+    host.app.loaded("fake", Arc::new(FakeEngine::with_capacity(1)), Duration::ZERO);
     let mut first = host.connect();
     first.send("GET /sleep/1000 HTTP/1.1\r\nHost: test\r\n\r\n").await;
     host.until_metric("funchost_calls_in_flight", 1.0).await;

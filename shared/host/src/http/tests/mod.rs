@@ -16,12 +16,12 @@ use tokio::io::DuplexStream;
 
 use self::client::Client;
 use super::{connection, router::App, service::Front};
-use crate::{config::Config, lifecycle::Lifecycle, metrics::Metrics};
+use crate::{config::Config, language::Language, lifecycle::Lifecycle, metrics::Metrics};
 
 /// A host without a socket: connections are pipes.
 struct TestHost {
-    app: Arc<App<FakeEngine>>,
-    front: Arc<Front<FakeEngine>>,
+    app: Arc<App>,
+    front: Arc<Front>,
     engine: FakeEngine,
 }
 
@@ -44,14 +44,14 @@ fn loading(variables: &[(&'static str, &'static str)]) -> TestHost {
     let mut all =
         BTreeMap::from([("MOD_NAME", "fake"), ("FUNC_HANDLER", "handler"), ("FUNC_ACCESS_LOG", "off")]);
     all.extend(variables.iter().copied());
-    let (config, _) = Config::read::<FakeEngine>(&all).unwrap();
+    let (config, _) = Config::read(&Language::of::<FakeEngine>(), &all).unwrap();
     let app = Arc::new(App::new(config, Arc::new(Metrics::for_test()), Lifecycle::new()));
     TestHost { front: Arc::new(Front::new(app.clone())), app, engine: FakeEngine::default() }
 }
 
 impl TestHost {
     fn load(&self) {
-        self.app.loaded(self.engine.clone(), Duration::from_millis(20));
+        self.app.loaded("fake", Arc::new(self.engine.clone()), Duration::from_millis(20));
     }
 
     /// A new connection.
