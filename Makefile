@@ -105,7 +105,7 @@ audit: ## checks dependencies for known vulnerabilities (needs cargo-deny and th
 
 # The program that writes the tables has the results inside, so it is built when they are there.
 bench: build-bench ## measures hosts and other servers, a quarter of an hour, and puts the figures into the README
-	bench run $(BENCH_FOLDERS) --store shared/testkit/bench/results $(BENCH)
+	bench run $(BENCH_FOLDERS) --store shared/bench/results $(BENCH)
 	cargo build $(CARGO_FLAGS) --bin docs
 	docs README.md
 

@@ -1,11 +1,10 @@
 //! What the tests of every part share.
 //!
 //! [`FakeEngine`] stands in for a language, [`process`] starts a host's binary on a mount and ends it whatever the
-//! test does, [`client`] talks to it. [`bench`] measures hosts beside other servers.
+//! test does, [`client`] talks to it.
 
 #![forbid(unsafe_code)]
 
-pub mod bench;
 pub mod client;
 pub mod examples;
 mod fake;

@@ -6,18 +6,18 @@
 
 use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
 
+use bench::{result::Report, table};
 use contract::{
     Capability,
     env::{Scope, TABLE, Variable},
 };
 use host::Exit;
-use testkit::bench::{result::Report, table};
 
 /// What writes a table.
 type Table = fn() -> Result<String, String>;
 
 /// The last stored benchmark.
-const LATEST: &str = include_str!("../../bench/results/latest.json");
+const LATEST: &str = include_str!("../../../bench/results/latest.json");
 
 /// What the conformance suite has last said of the hosts.
 const CONFORMANCE: &str = include_str!("../../../../conformance/results.md");

@@ -1,6 +1,6 @@
 //! The benchmark: hosts beside what else could be used, in one run on one machine.
 //!
-//! Contenders and workloads are data (`shared/testkit/bench/*.toml`, [`spec`]). Each kind of workload has a module that
+//! Contenders and workloads are data (`contenders.toml`, `workloads.toml`, [`spec`]). Each kind of workload has a module that
 //! measures it and gives samples by the names of [`metric`]; a [`result::Report`] holds them as they were measured, and
 //! [`table`] and [`plot`] show what [`stats`] makes of them.
 

@@ -329,7 +329,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::result::{Outcome, Samples};
+    use crate::result::{Outcome, Samples};
 
     #[test]
     fn figures_have_about_three_digits() {

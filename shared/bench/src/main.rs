@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use testkit::bench::{
+use bench::{
     plot,
     result::Report,
     run::run,
@@ -17,7 +17,7 @@ use testkit::bench::{
 
 const HELP: &str = "\
 bench run --binaries FOLDER --tools FOLDER [OPTION]...   measures, and prints tables of what was found
-    --data FOLDER         contenders.toml, workloads.toml and contenders/; shared/testkit/bench when not given
+    --data FOLDER         contenders.toml, workloads.toml and contenders/; shared/bench when not given
     --contender NAME      only this contender or group; may be given more than once
     --workload NAME       only this workload; may be given more than once
     --quick               a short run: fewer contenders, workloads and rounds, where none are named
@@ -28,7 +28,7 @@ bench draw FILE FOLDER    writes latest.md and the plots of a stored report
 bench list [FOLDER]       prints the names of contenders and workloads
 ";
 
-const DATA: &str = "shared/testkit/bench";
+const DATA: &str = "shared/bench";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -403,7 +403,7 @@ mod tests {
     use super::*;
 
     fn stored() -> Spec {
-        Spec::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("bench")).expect("the data of this project")
+        Spec::load(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("the data of this project")
     }
 
     fn names(contenders: &[Contender]) -> Vec<&str> {

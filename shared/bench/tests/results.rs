@@ -2,17 +2,17 @@
 
 use std::{fs, path::PathBuf};
 
-use testkit::bench::{plot::PLOTS, result::Report, table};
+use bench::{plot::PLOTS, result::Report, table};
 
 fn results() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bench/results")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results")
 }
 
 fn stored(file: &str) -> String {
     fs::read_to_string(results().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-const REMEDY: &str = "run `bench draw shared/testkit/bench/results/latest.json shared/testkit/bench/results`";
+const REMEDY: &str = "run `bench draw shared/bench/results/latest.json shared/bench/results`";
 
 #[test]
 fn tables_and_plots_are_made_of_the_last_report() {
