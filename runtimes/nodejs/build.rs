@@ -8,9 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// All that decides what is in a snapshot: the versions of V8 and of Deno's crates, our own native functions and their
+/// All that decides what is in a snapshot: the versions of V8 and of Deno's crates and what stands in for some, our own native functions and their
 /// order, and the scripts beside them.
-const INPUTS: [&str; 4] = ["../../Cargo.lock", "../../rust-toolchain.toml", "src", "sdk"];
+const INPUTS: [&str; 5] =
+    ["../../Cargo.lock", "../../rust-toolchain.toml", "../../third_party/deno", "src", "sdk"];
 
 fn main() -> io::Result<()> {
     let mut hasher = DefaultHasher::new();

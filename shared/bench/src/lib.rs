@@ -4,6 +4,8 @@
 //! measures it and gives samples by the names of [`metric`]; a [`result::Report`] holds them as they were measured, and
 //! [`table`] and [`plot`] show what [`stats`] makes of them.
 
+#![forbid(unsafe_code)]
+
 mod client;
 mod cold;
 mod limits;

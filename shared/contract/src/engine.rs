@@ -49,21 +49,9 @@ pub trait Engine: Sized + Send + Sync + 'static {
         false
     }
 
-    /// Whether calls would find the language alive; readiness asks. A language that ends takes its process with it,
-    /// so only engines with processes of their own have anything to say here.
-    fn serves(&self) -> bool {
-        true
-    }
-
     /// How the language does at this moment; asked when metrics are, never in the path of a call.
     fn gauges(&self) -> impl Future<Output = Gauges> + Send {
         async { Gauges::default() }
-    }
-
-    /// Ends what the engine has outside of this process. Called once, when no call will come any more; dropping the
-    /// engine ends what it has inside.
-    fn finish(&self) -> impl Future<Output = ()> + Send {
-        async {}
     }
 
     /// Runs one call to its end.

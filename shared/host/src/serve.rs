@@ -18,7 +18,7 @@ use crate::{
     fatal,
     http::{App, Connections, Listener},
     isolation::{Limits, Pool, Refusal},
-    language::{AnyEngine, Language},
+    language::{AnyEngine, Language, Loaded},
     lifecycle::{Lifecycle, Phase},
     log::{FunctionLog, LIFECYCLE, Log},
     metrics::Metrics,
@@ -106,8 +106,6 @@ async fn serve(
     app.finish().await;
     exit
 }
-
-type Loaded = Result<Arc<dyn AnyEngine>, LoadError>;
 
 /// Loads the function, in this process or in workers.
 fn load(

@@ -34,7 +34,7 @@ use crate::{
     config::{Config, Environment},
     exit::Exit,
     fatal,
-    language::{AnyEngine, Language, Load},
+    language::{AnyEngine, Language},
     log::{FunctionLog, Log, Sink},
     signals::{self, Signals},
 };
@@ -178,7 +178,7 @@ async fn serve(language: &Language, socket: UnixStream, link: &Arc<Link>, source
             _ => calls.take(frame),
         }
     }));
-    match load(language.load, source).await {
+    match load(language, source).await {
         Ok(engine) => calls.start(engine),
         Err(refusal) => {
             link.send(Kind::Refused, 0, |buffer| refusal.put(buffer));
@@ -203,8 +203,9 @@ async fn serve(language: &Language, socket: UnixStream, link: &Arc<Link>, source
 }
 
 /// Loads on a thread of its own, as [`contract::Engine::load`] may expect.
-async fn load(load: Load, source: HandlerSource) -> Result<Arc<dyn AnyEngine>, Refusal> {
+async fn load(language: &Language, source: HandlerSource) -> Result<Arc<dyn AnyEngine>, Refusal> {
     let (done, loaded) = oneshot::channel();
+    let load = language.load;
     let work = move || drop(done.send(load(source)));
     let started = thread::Builder::new().name("funchost-load".to_owned()).spawn(work);
     match started {

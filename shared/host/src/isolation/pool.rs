@@ -330,7 +330,7 @@ impl AnyEngine for Pool {
 
     /// Of all workers together.
     fn capacity(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(self.about.get()?.capacity * self.size)
+        NonZeroUsize::new(self.about.get()?.capacity.saturating_mul(self.size))
     }
 
     fn streams_requests(&self) -> bool {
@@ -352,11 +352,11 @@ impl AnyEngine for Pool {
     /// Runs a call on the worker that has the fewest, preferably one that has stopped all it was told to stop. It is handed
     /// over at once if there is a worker.
     fn invoke(self: Arc<Self>, call: Invocation) -> Invoke {
-        let handed = match self.choose() {
-            Some(member) => member.hand_over(call),
-            None => Err(Box::new(call)),
-        };
         Box::pin(async move {
+            let handed = match self.choose() {
+                Some(member) => member.hand_over(call),
+                None => Err(Box::new(call)),
+            };
             match handed {
                 Ok(handed) => handed.answer().await,
                 Err(call) => match Box::pin(self.hand_over_later(call)).await {

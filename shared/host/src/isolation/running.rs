@@ -1,10 +1,9 @@
 //! The calls that a worker runs.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -25,7 +24,7 @@ use super::{
     meter::Meter,
     words::{CallHead, Placed, ReplyHead, put_done, put_gauges},
 };
-use crate::language::AnyEngine;
+use crate::language::{AnyEngine, Invoke};
 
 /// How long the engine may take to say where a call was.
 const WHERE: Duration = Duration::from_secs(1);
@@ -265,7 +264,9 @@ impl Calls {
             Invocation { method, uri, version, headers, body, remote, ids, deadline, cancel, place };
         let calls = self.clone();
         tokio::spawn(async move {
-            let result = catching(|| engine.invoke(invocation)).await;
+            // Kept until a streamed reply has ended as well.
+            let _kept = engine.clone();
+            let result = catching(engine.invoke(invocation)).await;
             let done = running.progress.state.fetch_or(REPLIED, Ordering::AcqRel) & DONE != 0;
             let done = done.then(|| running.progress.cpu());
             calls.answer(call, &running.replying, result, done).await;
@@ -308,17 +309,11 @@ impl Calls {
     }
 }
 
-/// A panic of the engine costs its call, not the worker. It may come when the call is handed over, or later.
-fn catching<T, F: Future<Output = Result<T, HandlerError>>>(
-    start: impl FnOnce() -> F,
-) -> impl Future<Output = F::Output> {
-    let started = catch_unwind(AssertUnwindSafe(start));
-    async move {
-        let mut run = pin!(started.map_err(|_| panicked())?);
-        poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
-                .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-        })
-        .await
-    }
+/// A panic of the engine costs its call, not the worker.
+async fn catching(mut run: Invoke) -> Result<Reply, HandlerError> {
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+    })
+    .await
 }
