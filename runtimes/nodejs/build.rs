@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// All that decides what is in a snapshot: the versions of V8 and of Deno's crates and what stands in for some, our own native functions and their
-/// order, and the scripts beside them.
+/// All that decides what is in a snapshot: the versions of V8 and of Deno's crates, what stands in the place of some, our own
+/// native functions and their order, and the scripts beside them.
 const INPUTS: [&str; 5] =
     ["../../Cargo.lock", "../../rust-toolchain.toml", "../../third_party/deno", "src", "sdk"];
 

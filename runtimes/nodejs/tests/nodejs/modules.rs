@@ -229,8 +229,8 @@ fn the_globals_of_node_are_there() {
         ("global === globalThis && typeof window", json!("undefined")),
         // Deno has these where it is not told otherwise; Node.js has none.
         (
-            "[typeof GPU, typeof navigator.gpu, typeof OffscreenCanvas, typeof createImageBitmap, typeof Deno.dlopen, typeof Deno.openKv].join()",
-            json!("undefined,undefined,undefined,undefined,undefined,undefined"),
+            "[typeof GPU, typeof navigator.gpu, typeof OffscreenCanvas, typeof createImageBitmap, typeof Deno.dlopen].join()",
+            json!("undefined,undefined,undefined,undefined,undefined"),
         ),
         ("setTimeout(() => {}, 1).unref().constructor.name", json!("Timeout")),
         ("new URL('http://a/b').pathname + new URLSearchParams('a=b').get('a')", json!("/bb")),
